@@ -1,0 +1,3 @@
+module github.com/airlock-go/websocket
+
+go 1.26

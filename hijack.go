@@ -1,0 +1,219 @@
+package websocket
+
+import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/airlock-go/websocket/internal/field"
+)
+
+// switcher switches a connection from HTTP/1 to the WebSocket Protocol, if the
+// ResponseWriter lets it.
+type switcher struct {
+	w        http.ResponseWriter
+	hijacker http.Hijacker       // nil: there is none
+	end      http.ResponseWriter // the writer at which the search for it ended
+}
+
+// newSwitcher looks for a Hijacker through the writers that middleware has put
+// around net/http's own.
+func newSwitcher(w http.ResponseWriter) *switcher {
+	s := &switcher{w: w, end: w}
+	for {
+		switch t := s.end.(type) {
+		case http.Hijacker:
+			s.hijacker = t
+			return s
+		case interface{ Unwrap() http.ResponseWriter }:
+			s.end = t.Unwrap()
+		default:
+			return s
+		}
+	}
+}
+
+// check reports why the switch cannot be made.
+func (s *switcher) check() error {
+	if s.hijacker == nil {
+		return fmt.Errorf("the ResponseWriter cannot be hijacked: %T is neither a http.Hijacker nor has it an Unwrap method "+
+			"(the usual one is that of http.TimeoutHandler, which must not be around a WebSocket)", s.end)
+	}
+	return checkHeader(s.w.Header())
+}
+
+// checkHeader finds fields, set by the handler or its middleware, that would
+// change the handshake or break out of it.
+func checkHeader(h http.Header) error {
+	for name, values := range h {
+		switch {
+		case leftOut(name):
+		case hasPrefixFold(name, headerPrefix):
+			return fmt.Errorf("the field %s is set on the ResponseWriter; it is the library's to set", name)
+		case !field.IsToken(name):
+			return fmt.Errorf("the field name %q, set on the ResponseWriter, is no token", name)
+		default:
+			for _, v := range values {
+				if !field.IsValue(v) {
+					return fmt.Errorf("the field %s, set on the ResponseWriter, has CR, LF or NUL in its value", name)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// leftOut reports whether the field is left out of the response: those of the
+// handshake itself, and those that speak of a body, which middleware sets on
+// everything. net/http marks trailers by a prefix that ends in a colon.
+func leftOut(name string) bool {
+	switch http.CanonicalHeaderKey(name) {
+	case headerConnection, headerUpgrade, "Keep-Alive", "Transfer-Encoding", "Trailer":
+		return true
+	}
+	return hasPrefixFold(name, "Content-") || hasPrefixFold(name, http.TrailerPrefix)
+}
+
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}
+
+// switchProtocols hijacks the connection and answers the handshake. It returns
+// the connection and what the client sent behind its request. The error is a
+// *HandshakeError as long as there is a ResponseWriter to answer with.
+func (s *switcher) switchProtocols(d decision, opts *Options) (net.Conn, []byte, error) {
+	// Authorize may have set fields since the check.
+	if err := checkHeader(s.w.Header()); err != nil {
+		return nil, nil, refuseSilently(err)
+	}
+	response := d.appendResponse(nil, s.w.Header())
+	conn, buffered, err := s.hijacker.Hijack()
+	if err != nil {
+		return nil, nil, refuseSilently(fmt.Errorf("hijack: %w", err))
+	}
+	err = writeResponse(conn, response, opts.writeTimeout())
+	if err != nil {
+		// The error that says what went wrong is the first.
+		_ = conn.Close()
+		return nil, nil, fmt.Errorf("websocket: write 101: %w", err)
+	}
+	return conn, earlyData(buffered), nil
+}
+
+// writeResponse writes the response under a deadline and leaves the connection
+// without one: those of the http.Server are for requests.
+func writeResponse(conn net.Conn, response []byte, timeout time.Duration) error {
+	var deadline time.Time
+	if timeout > 0 {
+		deadline = time.Now().Add(timeout)
+	}
+	if err := conn.SetWriteDeadline(deadline); err != nil {
+		return err
+	}
+	if _, err := conn.Write(response); err != nil {
+		return err
+	}
+	return conn.SetDeadline(time.Time{})
+}
+
+// earlyData returns a copy of what net/http has read beyond the request. RFC
+// 6455, section 4.1, has the client wait for the answer before it sends; one
+// that does not loses nothing.
+func earlyData(buffered *bufio.ReadWriter) []byte {
+	if buffered == nil || buffered.Reader == nil || buffered.Reader.Buffered() == 0 {
+		return nil
+	}
+	// Peeking at what is buffered does not fail.
+	early, _ := buffered.Peek(buffered.Reader.Buffered())
+	return slices.Clone(early)
+}
+
+// appendResponse appends the server's opening handshake (RFC 6455, section
+// 4.2.2) to b: status line, the fields of the handshake, and those of the
+// handler.
+func (d *decision) appendResponse(b []byte, h http.Header) []byte {
+	b = append(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"...)
+	b = appendField(b, "Sec-WebSocket-Accept", d.accept)
+	if d.subprotocol != "" {
+		b = appendField(b, "Sec-WebSocket-Protocol", d.subprotocol)
+	}
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		if leftOut(name) {
+			continue
+		}
+		for _, v := range h[name] {
+			b = appendField(b, name, v)
+		}
+	}
+	return append(b, "\r\n"...)
+}
+
+func appendField(b []byte, name, value string) []byte {
+	b = append(b, name...)
+	b = append(b, ": "...)
+	b = append(b, value...)
+	return append(b, "\r\n"...)
+}
+
+// hijacked is the stream over a connection taken from net/http.
+type hijacked struct {
+	net.Conn
+	early []byte // to be read first
+}
+
+func newHijacked(conn net.Conn, early []byte) *hijacked {
+	return &hijacked{conn, early}
+}
+
+func (s *hijacked) Read(p []byte) (int, error) {
+	if len(s.early) == 0 {
+		return s.Conn.Read(p)
+	}
+	n := copy(p, s.early)
+	if s.early = s.early[n:]; len(s.early) == 0 {
+		s.early = nil
+	}
+	return n, nil
+}
+
+// WriteBuffers: net.Buffers knows the kernel's vectored write only of the
+// connection itself, not of one that embeds it.
+func (s *hijacked) WriteBuffers(b *net.Buffers) (int64, error) {
+	return b.WriteTo(s.Conn)
+}
+
+func (s *hijacked) CloseWrite() error {
+	if c, ok := s.Conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// Abort: the Close of a TLS connection waits up to five seconds for a peer that
+// does not read, to say goodbye. Underneath there is one that does not wait.
+func (s *hijacked) Abort() error {
+	if c, ok := s.Conn.(*tls.Conn); ok {
+		err := c.NetConn().Close()
+		// Now it fails at once, and frees what it has.
+		_ = c.Close()
+		return err
+	}
+	return s.Close()
+}
+
+// Direct: only what net/http got from the kernel itself. A type that wraps one
+// of these has its own idea of Write.
+func (s *hijacked) Direct() bool {
+	switch s.Conn.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,232 @@
+package proto
+
+import "github.com/airlock-go/websocket/frame"
+
+// MaxFrames is how many frames one message may consist of, empty ones
+// included. A message in frames of 16 bytes reaches 1 MiB before this limit.
+const MaxFrames = 1 << 16
+
+// Recv holds what a peer sends against the rules. The bytes stay where they
+// are: Recv unmasks them in place and hands out parts of the caller's buffer.
+//
+// A caller gives Next what it has, drops the bytes that Next took, and gets
+// more when it took none. The events and the error do not depend on how the
+// bytes were cut, except that the payload of a data frame comes in as many
+// pieces as the caller's buffers had. After an error the connection has failed
+// and the Recv must not be used again.
+type Recv struct {
+	Role Role
+
+	// Max is the size in bytes that a message may have; 0 is no limit. It may
+	// be changed at any time and counts from the next frame on.
+	Max uint64
+
+	header frame.Header // of the data frame under way
+	left   uint64       // what is still to come of its payload
+	open   frame.Opcode // Text or Binary: a message is under way; else 0
+	size   uint64       // of the message's frames so far, as announced
+	frames int          // of the message so far
+	text   utf8Check
+	closed bool // a close frame has come
+}
+
+// Kind says what an Event is about.
+type Kind uint8
+
+// The kinds of events.
+const (
+	None    Kind = iota // more bytes are needed
+	Data                // a piece of the payload of a data frame
+	Control             // a whole control frame
+)
+
+// Event is what some bytes from a peer amount to.
+type Event struct {
+	Kind    Kind
+	Header  frame.Header
+	Payload []byte // unmasked; part of the caller's buffer
+
+	// Of Data:
+	Type       frame.Opcode // Text or Binary, in continuation frames too
+	FrameEnd   bool         // this is the last piece of the frame
+	MessageEnd bool         // and the frame the last of the message
+
+	// Of a close frame:
+	Code   uint16
+	Reason []byte // part of Payload
+}
+
+// Open returns the type of the message of which something has come but not the
+// end, or 0 between messages.
+func (r *Recv) Open() frame.Opcode { return r.open }
+
+// Left returns how many bytes are to come of the payload of the data frame
+// under way. They need not pass through Next: see Payload.
+func (r *Recv) Left() uint64 { return r.left }
+
+// Next takes the next piece from the start of b: either what b has of a data
+// frame, or a whole control frame. It returns what that was and how many bytes
+// it took, and the event None with 0 when b does not hold enough for either; a
+// buffer of MaxHeaderSize + MaxControlPayload bytes always does. Behind a close
+// frame everything is dropped (RFC 6455, section 1.4).
+func (r *Recv) Next(b []byte) (Event, int, *Violation) {
+	if r.closed {
+		return Event{}, len(b), nil
+	}
+	if r.left > 0 {
+		if len(b) == 0 {
+			return Event{}, 0, nil
+		}
+		return r.data(b, 0)
+	}
+	h, n, v := r.parse(b)
+	if v != nil || n == 0 {
+		return Event{}, 0, v
+	}
+	if h.Opcode.IsControl() {
+		if uint64(len(b)-n) < h.Length {
+			return Event{}, 0, nil
+		}
+		return r.control(h, b, n)
+	}
+	if v := r.begin(h); v != nil {
+		return Event{}, 0, v
+	}
+	return r.data(b, n)
+}
+
+// parse reads the header of the next frame and holds it against everything
+// that does not change the state.
+func (r *Recv) parse(b []byte) (frame.Header, int, *Violation) {
+	h, n, err := frame.Parse(b)
+	if len(b) < 2 {
+		return h, 0, nil
+	}
+	// The first two bytes decide these, so a wrong frame is refused before the
+	// rest of its header has arrived, and with the same error however it came.
+	if v := r.check(&h); v != nil {
+		return h, 0, v
+	}
+	switch err {
+	case frame.ErrLengthNotMinimal:
+		return h, 0, ErrLengthNotMinimal
+	case frame.ErrLengthOverflow:
+		return h, 0, ErrLengthOverflow
+	}
+	return h, n, nil
+}
+
+func (r *Recv) check(h *frame.Header) *Violation {
+	switch {
+	case h.RSV1 || h.RSV2 || h.RSV3:
+		// "MUST be 0 unless an extension is negotiated that defines meanings
+		// for non-zero values" (section 5.2)
+		return ErrReservedBit
+	case h.Opcode.IsReserved():
+		// "If an unknown opcode is received, the receiving endpoint MUST _Fail
+		// the WebSocket Connection_" (section 5.2)
+		return ErrReservedOpcode
+	case !h.Masked && r.Role == Server:
+		// "The server MUST close the connection upon receiving a frame that is
+		// not masked" (section 5.1)
+		return ErrNotMasked
+	case h.Masked && r.Role == Client:
+		// "A client MUST close a connection if it detects a masked frame"
+		// (section 5.1)
+		return ErrMasked
+	case h.Opcode.IsControl():
+		// "All control frames MUST have a payload length of 125 bytes or less
+		// and MUST NOT be fragmented" (section 5.5)
+		if !h.Fin {
+			return ErrControlFragmented
+		}
+		if h.Length > frame.MaxControlPayload {
+			return ErrControlTooLong
+		}
+	case h.Opcode == frame.Continuation:
+		if r.open == 0 {
+			return ErrNothingToContinue
+		}
+	case r.open != 0:
+		// "The fragments of one message MUST NOT be interleaved between the
+		// fragments of another message" (section 5.4)
+		return ErrMessageUnfinished
+	}
+	return nil
+}
+
+// begin enters a data frame. The limits are held here, when nothing but the
+// header has been looked at.
+func (r *Recv) begin(h frame.Header) *Violation {
+	if r.Max > 0 && (r.size > r.Max || h.Length > r.Max-r.size) {
+		return ErrTooBig
+	}
+	if r.frames == MaxFrames {
+		return ErrTooManyFrames
+	}
+	if h.Opcode != frame.Continuation {
+		r.open = h.Opcode
+	}
+	r.frames++
+	r.size += h.Length
+	r.header, r.left = h, h.Length
+	return nil
+}
+
+// data makes an event of what b has, from n on, of the data frame under way.
+func (r *Recv) data(b []byte, n int) (Event, int, *Violation) {
+	p := b[n:]
+	if uint64(len(p)) > r.left {
+		p = p[:r.left]
+	}
+	ev := Event{Kind: Data, Header: r.header, Type: r.open, Payload: p}
+	if v := r.Payload(p); v != nil {
+		return Event{}, 0, v
+	}
+	ev.FrameEnd, ev.MessageEnd = r.left == 0, r.open == 0
+	return ev, n + len(p), nil
+}
+
+// Payload takes p, at most Left bytes, as the next of the payload of the data
+// frame under way, and unmasks and checks it in place. It is for callers that
+// read a large payload straight to where it belongs; afterwards Left tells
+// whether the frame has ended and Open whether the message has.
+func (r *Recv) Payload(p []byte) *Violation {
+	if r.header.Masked {
+		frame.Mask(p, r.header.Key, int(r.header.Length-r.left))
+	}
+	r.left -= uint64(len(p))
+	// "When an endpoint is to interpret a byte stream as UTF-8 but finds that
+	// the byte stream is not, in fact, a valid UTF-8 stream, that endpoint
+	// MUST _Fail the WebSocket Connection_" (section 8.1)
+	if r.open == frame.Text && !r.text.write(p) {
+		return ErrText
+	}
+	if r.left > 0 || !r.header.Fin {
+		return nil
+	}
+	if r.open == frame.Text && !r.text.complete() {
+		return ErrText
+	}
+	r.open, r.size, r.frames = 0, 0, 0
+	return nil
+}
+
+// control makes an event of the whole control frame at the start of b, whose
+// header takes n bytes.
+func (r *Recv) control(h frame.Header, b []byte, n int) (Event, int, *Violation) {
+	end := n + int(h.Length)
+	p := b[n:end]
+	if h.Masked {
+		frame.Mask(p, h.Key, 0)
+	}
+	ev := Event{Kind: Control, Header: h, Payload: p}
+	if h.Opcode == frame.Close {
+		var v *Violation
+		if ev.Code, ev.Reason, v = ParseClose(p); v != nil {
+			return Event{}, 0, v
+		}
+		r.closed = true
+	}
+	return ev, end, nil
+}

@@ -1,0 +1,98 @@
+package proto
+
+import (
+	"errors"
+
+	"github.com/airlock-go/websocket/frame"
+)
+
+// Send holds what this end wants to send against the rules, so that no
+// sequence of calls can put an illegal one on the wire.
+type Send struct {
+	Role Role
+
+	open   frame.Opcode // Text or Binary: a message is under way; else 0
+	text   utf8Check
+	closed bool // a close frame was sent
+}
+
+// What this end can want that it must not do. Nothing has been sent then.
+var (
+	ErrSendClosed     = errors.New("nothing may be sent after a close frame")
+	ErrSendOpcode     = errors.New("opcode is reserved")
+	ErrSendControl    = errors.New("a control frame has at most 125 bytes and no fragments")
+	ErrSendClose      = errors.New("payload of the close frame is not a code that may be sent and a reason in UTF-8")
+	ErrSendContinue   = errors.New("no message to continue")
+	ErrSendUnfinished = errors.New("the last message is not finished")
+	ErrSendText       = errors.New("text is not UTF-8")
+)
+
+// Open returns the type of the message that was begun and not finished, or 0
+// between messages.
+func (s *Send) Open() frame.Opcode { return s.open }
+
+// Frame returns the header of the next frame to send. A client has still to
+// choose the key and to mask. The state changes as if the frame had been sent,
+// unless the error says that it must not be.
+func (s *Send) Frame(op frame.Opcode, fin bool, payload []byte) (frame.Header, error) {
+	if s.closed {
+		// "The application MUST NOT send any more data frames after sending a
+		// Close frame" (section 5.5.1)
+		return frame.Header{}, ErrSendClosed
+	}
+	var err error
+	switch {
+	case op.IsReserved():
+		err = ErrSendOpcode
+	case op.IsControl():
+		err = s.control(op, fin, payload)
+	default:
+		err = s.data(op, fin, payload)
+	}
+	if err != nil {
+		return frame.Header{}, err
+	}
+	return frame.Header{
+		Fin:    fin,
+		Opcode: op,
+		Masked: s.Role == Client,
+		Length: uint64(len(payload)),
+	}, nil
+}
+
+func (s *Send) control(op frame.Opcode, fin bool, payload []byte) error {
+	if !fin || len(payload) > frame.MaxControlPayload {
+		return ErrSendControl
+	}
+	if op == frame.Close {
+		if _, _, v := ParseClose(payload); v != nil {
+			return ErrSendClose
+		}
+		s.closed = true
+	}
+	return nil
+}
+
+func (s *Send) data(op frame.Opcode, fin bool, payload []byte) error {
+	typ := op
+	if op == frame.Continuation {
+		typ = s.open
+	}
+	switch {
+	case typ == 0:
+		return ErrSendContinue
+	case op != frame.Continuation && s.open != 0:
+		return ErrSendUnfinished
+	}
+	if typ == frame.Text {
+		text := s.text
+		if !text.write(payload) || fin && !text.complete() {
+			return ErrSendText
+		}
+		s.text = text
+	}
+	if s.open = typ; fin {
+		s.open = 0
+	}
+	return nil
+}

@@ -1,0 +1,187 @@
+package websocket
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/airlock-go/websocket/internal/field"
+)
+
+// origin is a serialised origin taken apart (RFC 6454, section 6.2): scheme and
+// host in lower case, the port filled in where the scheme has a default. The
+// opaque origin is the scheme "null" alone.
+type origin struct {
+	scheme, host, port string
+}
+
+// parseOrigin takes a serialised origin apart. A lone trailing slash, which
+// some clients send, is ignored; anything else behind the authority is not an
+// origin.
+func parseOrigin(s string) (origin, bool) {
+	if s == "null" {
+		return origin{scheme: s}, true
+	}
+	scheme, authority, ok := strings.Cut(s, "://")
+	if !ok || !isScheme(scheme) {
+		return origin{}, false
+	}
+	scheme = strings.ToLower(scheme)
+	authority = strings.TrimSuffix(authority, "/")
+	host, port, ok := splitAuthority(authority)
+	if !ok || host == "" && (defaultPort(scheme) != "" || port != "") {
+		return origin{}, false
+	}
+	if port == "" {
+		port = defaultPort(scheme)
+	}
+	return origin{scheme, host, port}, true
+}
+
+// splitAuthority takes host and port of an origin or a Host field apart (RFC
+// 3986, section 3.2), the host in lower case. User information is refused.
+func splitAuthority(s string) (host, port string, ok bool) {
+	host = s
+	if i := strings.LastIndexByte(s, ':'); i > strings.LastIndexByte(s, ']') {
+		host, port = s[:i], s[i+1:]
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
+			return "", "", false
+		}
+	}
+	if name, bracketed := strings.CutPrefix(host, "["); bracketed {
+		// An IPv6 address, possibly with a zone.
+		name, ok = strings.CutSuffix(name, "]")
+		if !ok || strings.Trim(name, "0123456789abcdefABCDEF:.") != "" {
+			return "", "", false
+		}
+	} else if strings.ContainsFunc(host, notInHost) {
+		return "", "", false
+	}
+	return strings.ToLower(host), port, true
+}
+
+// notInHost reports whether c may not stand in a registered name or an IPv4
+// address as browsers serialise them.
+func notInHost(c rune) bool {
+	return c <= ' ' || c >= 0x7f || strings.ContainsRune(`"#%/:<>?@[\]^{|}`+"`", c)
+}
+
+// isScheme reports whether s is the scheme of a URI (RFC 3986, section 3.1).
+func isScheme(s string) bool {
+	for i := range len(s) {
+		c := s[i] | 0x20
+		if c >= 'a' && c <= 'z' {
+			continue
+		}
+		if i == 0 || !strings.ContainsRune("+-.0123456789", rune(s[i])) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func defaultPort(scheme string) string {
+	switch scheme {
+	case "http":
+		return "80"
+	case "https":
+		return "443"
+	}
+	return ""
+}
+
+// originPattern is one of Options.TrustedOrigins.
+type originPattern struct {
+	origin
+	subdomains bool // the host is what follows "*."
+}
+
+// parsePattern takes an element of Options.TrustedOrigins apart.
+func parsePattern(s string) (originPattern, error) {
+	p := originPattern{}
+	plain := strings.Replace(s, "://*.", "://", 1)
+	p.subdomains = plain != s
+	var ok bool
+	p.origin, ok = parseOrigin(plain)
+	switch {
+	case s == "*":
+		return p, fmt.Errorf("trusted origin %q: to trust every origin, set InsecureAllowAnyOrigin", s)
+	case !ok || strings.Contains(plain, "*") || p.subdomains && p.host == "":
+		return p, fmt.Errorf("trusted origin %q is no serialised origin: it must be like \"https://app.example.com\", "+
+			"\"https://*.example.com\", \"https://example.com:8443\" or \"null\"", s)
+	}
+	return p, nil
+}
+
+// matches reports whether o is p, or one of its subdomains: one label or more,
+// but never the bare domain.
+func (p originPattern) matches(o origin) bool {
+	if o.scheme != p.scheme || o.port != p.port {
+		return false
+	}
+	if !p.subdomains {
+		return o.host == p.host
+	}
+	sub, ok := strings.CutSuffix(o.host, "."+p.host)
+	if !ok || sub == "" {
+		return false
+	}
+	for label := range strings.SplitSeq(sub, ".") {
+		if label == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// checkOrigin holds the Origin of the request against its own origin and the
+// trusted ones (RFC 6455, sections 4.2.2 and 10.2). A request without one does
+// not come from a browser, and who can forge it needs no browser, so it passes.
+func checkOrigin(r *http.Request, opts *Options) *HandshakeError {
+	lines := r.Header[headerOrigin]
+	if len(lines) == 0 || opts.InsecureAllowAnyOrigin {
+		return nil
+	}
+	if len(lines) > 1 {
+		return refuse(http.StatusForbidden, "Origin stands more than once")
+	}
+	o, ok := parseOrigin(field.Trim(lines[0]))
+	if !ok {
+		return refuse(http.StatusForbidden, "Origin "+field.Quote(lines[0])+" is no serialised origin")
+	}
+	if sameOrigin(o, r) {
+		return nil
+	}
+	for _, trusted := range opts.TrustedOrigins {
+		// Options have been checked, so this does not fail.
+		if p, err := parsePattern(trusted); err == nil && p.matches(o) {
+			return nil
+		}
+	}
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	return refuse(http.StatusForbidden, "Origin "+field.Quote(lines[0])+" is neither this server's own, "+
+		field.Quote(scheme+"://"+r.Host)+" by the Host field, nor a trusted one; "+
+		"a proxy in front must pass Host on with its port (nginx: proxy_set_header Host $http_host)")
+}
+
+// sameOrigin reports whether o is where the request was sent to. The ports that
+// are not written are those of o's scheme.
+//
+// A page from plain http is foreign to a server on TLS: whoever injects it
+// could ride on the user's cookies. The reverse, an https page and a request in
+// the clear, is how every server behind a proxy that ends TLS sees its own
+// pages; a browser itself would not send it. No forwarding field is believed.
+func sameOrigin(o origin, r *http.Request) bool {
+	if defaultPort(o.scheme) == "" || o.scheme == "http" && r.TLS != nil {
+		return false
+	}
+	host, port, ok := splitAuthority(r.Host)
+	if port == "" {
+		port = defaultPort(o.scheme)
+	}
+	return ok && host == o.host && port == o.port
+}

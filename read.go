@@ -1,0 +1,444 @@
+package websocket
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"slices"
+
+	"github.com/airlock-go/websocket/frame"
+	"github.com/airlock-go/websocket/internal/proto"
+)
+
+// reader is the receiving half of a Conn.
+//
+//	buf    |  taken  |  not yet looked at  |  free  |
+//	       0         lo                    hi       bufferSize
+//
+// Between two calls, what is not yet looked at is the start of a header or of a
+// control frame, or it follows the message that the last call returned.
+type reader struct {
+	turn      turn // held by the read under way
+	interrupt interrupt
+	recv      proto.Recv
+	vigil     vigil
+
+	buf    *buffer // nil when there is nothing in it
+	lo, hi int
+
+	// The message of which something has been taken from the buffer.
+	form    form // which form of reading it belongs to
+	typ     MessageType
+	partial []byte         // gathered byMessage or byFrame, and not returned
+	piece   []byte         // byStream: not yet handed out; in buf or from partial
+	stream  *messageReader // byStream: who may read on
+}
+
+// form is a way to read or write a message.
+type form uint32
+
+const (
+	between   form = iota // no message is under way
+	byMessage             // Read and what is built on it
+	byStream              // Reader, Writer
+	byFrame               // ReadFrame, WriteFrame
+)
+
+// directSize is how much must be missing of a frame for it to be read straight
+// to where it belongs, in place of through the buffer with what follows it.
+const directSize = 4 << 10
+
+// Read reads the next message. The slice is the caller's to keep.
+//
+// The error is a *CloseError when the connection has ended, or wraps ctx.Err(),
+// and then the next read goes on in the middle of the message if need be.
+func (c *Conn) Read(ctx context.Context) (MessageType, []byte, error) {
+	return c.ReadAppend(ctx, nil)
+}
+
+// ReadAppend is like Read but appends the message to dst, and allocates nothing
+// when dst has room. With an error it returns dst as it was.
+func (c *Conn) ReadAppend(ctx context.Context, dst []byte) (MessageType, []byte, error) {
+	if err := c.takeRead(ctx, byMessage); err != nil {
+		return 0, dst, err
+	}
+	defer c.releaseRead()
+	rd := &c.rd
+	resumed := rd.form == byMessage
+	out, start := dst, len(dst)
+	if resumed {
+		out, start = rd.partial, 0
+	}
+	out, err := c.gather(ctx, out)
+	if err != nil {
+		switch {
+		case resumed || cap(dst) == 0:
+			rd.partial = out
+		case rd.form == byMessage:
+			rd.partial = slices.Clone(out[start:])
+		}
+		return 0, dst, err
+	}
+	if resumed {
+		rd.partial = nil
+		if cap(dst) > 0 {
+			out = append(dst, out...)
+		}
+	}
+	c.endMessage()
+	return rd.typ, out, nil
+}
+
+// gather appends what is still to come of a message to out.
+func (c *Conn) gather(ctx context.Context, out []byte) ([]byte, error) {
+	for {
+		ev, err := c.nextData(ctx)
+		if err != nil {
+			return out, err
+		}
+		c.rd.form, c.rd.typ = byMessage, MessageType(ev.Type)
+		out = append(out, ev.Payload...)
+		if out, err = c.readLarge(ctx, out); err != nil {
+			return out, err
+		}
+		if c.rd.recv.Open() == 0 {
+			return out, nil
+		}
+	}
+}
+
+// readLarge reads the rest of a large frame straight to the end of out, as long
+// as much of it is to come. out grows with what arrives, not with what the peer
+// has announced.
+func (c *Conn) readLarge(ctx context.Context, out []byte) ([]byte, error) {
+	for c.rd.recv.Left() >= directSize {
+		if cap(out)-len(out) < directSize {
+			out = slices.Grow(out, int(min(c.rd.recv.Left(), uint64(max(len(out), directSize)))))
+		}
+		n, err := c.receivePayload(ctx, out[len(out):cap(out)])
+		out = out[:len(out)+n]
+		if err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+// receivePayload reads the next of a frame's payload to p. The buffer has
+// nothing to give: the piece before has taken it all.
+func (c *Conn) receivePayload(ctx context.Context, p []byte) (int, error) {
+	if left := c.rd.recv.Left(); uint64(len(p)) > left {
+		p = p[:left]
+	}
+	n, err := c.receive(ctx, p)
+	if err != nil {
+		return 0, err
+	}
+	if v := c.rd.recv.Payload(p[:n]); v != nil {
+		return 0, c.violated(ctx, v)
+	}
+	return n, nil
+}
+
+// Reader returns the next message as a stream. ctx bounds Reader and every Read
+// of the stream; io.EOF is the end of the message.
+//
+// Until the stream has been read to its end, other forms of reading return
+// ErrReaderOpen. When it was left before, because its ctx ended or nobody wanted
+// the rest, Reader returns a new stream that goes on with the same message, and
+// the old one is dead.
+func (c *Conn) Reader(ctx context.Context) (MessageType, io.Reader, error) {
+	if err := c.takeRead(ctx, byStream); err != nil {
+		return 0, nil, err
+	}
+	defer c.releaseRead()
+	rd := &c.rd
+	switch rd.form {
+	case between:
+		ev, err := c.nextData(ctx)
+		if err != nil {
+			return 0, nil, err
+		}
+		rd.typ, rd.piece = MessageType(ev.Type), ev.Payload
+	case byMessage:
+		rd.piece, rd.partial = rd.partial, nil
+	}
+	rd.form = byStream
+	rd.stream = &messageReader{conn: c, ctx: ctx}
+	return rd.typ, rd.stream, nil
+}
+
+// messageReader is the stream of Reader.
+type messageReader struct {
+	conn *Conn
+	ctx  context.Context
+	eof  bool
+}
+
+func (m *messageReader) Read(p []byte) (int, error) {
+	c, rd := m.conn, &m.conn.rd
+	if err := c.take(m.ctx, rd.turn, "read"); err != nil {
+		return 0, err
+	}
+	rd.interrupt.watch(m.ctx)
+	defer c.releaseRead()
+	c.endStream()
+	switch {
+	case m.eof:
+		return 0, io.EOF
+	case rd.stream != m:
+		return 0, c.orClosed(ErrReaderOpen)
+	case len(p) == 0:
+		return 0, nil
+	}
+	rd.recv.Max = uint64(c.maxMessage.Load())
+	for len(rd.piece) == 0 {
+		if rd.recv.Left() >= directSize && len(p) >= directSize {
+			return c.receivePayload(m.ctx, p)
+		}
+		ev, err := c.nextData(m.ctx)
+		if err != nil {
+			return 0, err
+		}
+		rd.piece = ev.Payload
+		if c.endStream() {
+			return 0, io.EOF
+		}
+	}
+	n := copy(p, rd.piece)
+	rd.piece = rd.piece[n:]
+	return n, nil
+}
+
+// endStream notices that a message read by stream has been read to its end.
+func (c *Conn) endStream() bool {
+	rd := &c.rd
+	if rd.form != byStream || len(rd.piece) > 0 || rd.recv.Open() != 0 {
+		return false
+	}
+	rd.stream.eof = true
+	rd.stream = nil
+	c.endMessage()
+	return true
+}
+
+// Messages returns the messages to come, for use with range. The Data of each
+// is valid until the next turn of the loop. A close with CloseNormal,
+// CloseGoingAway or CloseNoStatus, from either side, ends the loop without an
+// error; any other end, that of ctx included, yields one error as the last
+// element. Leaving the loop leaves the connection open.
+func (c *Conn) Messages(ctx context.Context) iter.Seq2[Message, error] {
+	return func(yield func(Message, error) bool) {
+		var scratch []byte
+		for {
+			typ, data, err := c.ReadAppend(ctx, scratch)
+			if err != nil {
+				if !normalClose(err) {
+					yield(Message{}, err)
+				}
+				return
+			}
+			if !yield(Message{typ, data}, nil) {
+				return
+			}
+			scratch = keepScratch(data)
+		}
+	}
+}
+
+// maxScratch is the most that a loop holds on to between two messages.
+const maxScratch = 64 << 10
+
+func keepScratch(b []byte) []byte {
+	if cap(b) > maxScratch {
+		return nil
+	}
+	return b[:0]
+}
+
+// CloseRead is for a connection that only writes: a goroutine reads on until
+// ctx or the connection ends. It answers pings and the peer's close, notices a
+// silent peer, and drops the messages that come. The context returned ends with
+// ctx or the connection, whose end is its cause.
+func (c *Conn) CloseRead(ctx context.Context) context.Context {
+	ended, cancel := context.WithCancelCause(ctx)
+	go func() {
+		cancel(c.discard(ctx))
+	}()
+	return ended
+}
+
+// discard reads and drops everything until ctx or the connection ends.
+func (c *Conn) discard(ctx context.Context) error {
+	if err := c.takeRead(ctx, between); err != nil {
+		return err
+	}
+	defer c.releaseRead()
+	rd := &c.rd
+	rd.form, rd.partial, rd.piece, rd.stream = between, nil, nil, nil
+	for {
+		ev, err := c.next(ctx)
+		if err != nil {
+			return err
+		}
+		if ev.MessageEnd {
+			c.endMessage()
+		}
+	}
+}
+
+// takeRead takes the turn to read in a form, and the message under way with it,
+// unless that belongs to another form. For between, there is nothing to respect.
+func (c *Conn) takeRead(ctx context.Context, as form) error {
+	rd := &c.rd
+	if err := c.take(ctx, rd.turn, "read"); err != nil {
+		return err
+	}
+	c.endStream()
+	err := c.orClosed(nil)
+	switch {
+	case err != nil:
+	case rd.form == between, rd.form == as, as == between:
+	case rd.form == byMessage && as == byStream:
+	default:
+		err = ErrReaderOpen
+	}
+	if err != nil {
+		c.releaseRead()
+		return err
+	}
+	rd.interrupt.watch(ctx)
+	rd.recv.Max = uint64(c.maxMessage.Load())
+	return nil
+}
+
+// releaseRead ends a turn. Replies do not wait for the next one, and a buffer
+// with nothing in it goes back.
+func (c *Conn) releaseRead() {
+	c.flushControl()
+	rd := &c.rd
+	if c.orClosed(nil) != nil {
+		rd.lo, rd.hi, rd.form, rd.partial, rd.piece, rd.stream = 0, 0, between, nil, nil, nil
+	}
+	if rd.lo == rd.hi && len(rd.piece) == 0 && rd.buf != nil {
+		buffers.Put(rd.buf)
+		rd.buf = nil
+	}
+	rd.turn.unlock()
+}
+
+// orClosed returns err, or the end of the connection if that has come.
+func (c *Conn) orClosed(err error) error {
+	select {
+	case <-c.done:
+		return c.Err()
+	default:
+		return err
+	}
+}
+
+// endMessage: the message under way has been read to its end.
+func (c *Conn) endMessage() {
+	c.rd.form = between
+	c.rd.vigil.message()
+	c.received.Add(1)
+}
+
+// nextData returns the next event that is not about a control frame.
+func (c *Conn) nextData(ctx context.Context) (proto.Event, error) {
+	for {
+		ev, err := c.next(ctx)
+		if err != nil || ev.Kind == proto.Data {
+			return ev, err
+		}
+	}
+}
+
+// next returns the next event, and reads if it must. What a control frame asks
+// of this end is done, or will be before the next wait.
+func (c *Conn) next(ctx context.Context) (proto.Event, error) {
+	rd := &c.rd
+	for {
+		var b []byte
+		if rd.buf != nil {
+			b = rd.buf[rd.lo:rd.hi]
+		}
+		ev, n, v := rd.recv.Next(b)
+		rd.lo += n
+		switch {
+		case v != nil:
+			return ev, c.violated(ctx, v)
+		case ev.Kind == proto.Data:
+			return ev, nil
+		case ev.Kind == proto.Control:
+			return ev, c.control(ctx, ev)
+		}
+		if err := c.fill(ctx); err != nil {
+			return ev, err
+		}
+	}
+}
+
+// control does what a control frame asks for.
+func (c *Conn) control(ctx context.Context, ev proto.Event) error {
+	switch ev.Header.Opcode {
+	case frame.Ping:
+		// "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in
+		// response" with identical application data (sections 5.5.2, 5.5.3)
+		c.oweControl(frame.Pong, ev.Payload)
+	case frame.Pong:
+		c.pings.answered(ev.Payload)
+	case frame.Close:
+		return c.closedByPeer(ctx, CloseCode(ev.Code), string(ev.Reason))
+	}
+	return nil
+}
+
+// fill reads more into the buffer. What is in it already is a header or a
+// control frame in the making, which leaves room.
+func (c *Conn) fill(ctx context.Context) error {
+	rd := &c.rd
+	if rd.buf == nil {
+		rd.buf = buffers.Get().(*buffer)
+	}
+	rd.lo, rd.hi = 0, copy(rd.buf[:], rd.buf[rd.lo:rd.hi])
+	n, err := c.receive(ctx, rd.buf[rd.hi:])
+	rd.hi += n
+	return err
+}
+
+// receive waits for bytes from the peer. Every wait goes through here: with
+// replies sent before, bounded by ctx, and under the vigil of keepalive.go.
+func (c *Conn) receive(ctx context.Context, p []byte) (int, error) {
+	for {
+		c.flushControl()
+		w := c.beginWait()
+		n, err := c.stream.Read(p)
+		if n > 0 {
+			c.bytesReceived.Add(uint64(n))
+			c.rd.vigil.heard(w, n)
+			return n, nil
+		}
+		switch {
+		case err == nil:
+			// A Read that has nothing to say is made again.
+		case !isTimeout(err):
+			return 0, c.lost(err)
+		default:
+			if err := c.endWait(ctx, w); err != nil {
+				return 0, err
+			}
+		}
+	}
+}
+
+// lost: the transport has ended without a close frame.
+func (c *Conn) lost(err error) error {
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	e := c.settle(&CloseError{Code: CloseAbnormal, Err: err})
+	c.end(c.stream.Abort)
+	return e
+}

@@ -1,0 +1,122 @@
+package websocket
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// stream is what a transport gives a Conn: bytes both ways, and ways to bound
+// the waiting. It is net.Conn with three promises more.
+type stream interface {
+	net.Conn
+
+	// A Read that fails with os.ErrDeadlineExceeded has lost nothing: with
+	// another deadline the next one goes on. (A transport whose deadlines are
+	// final has to read ahead into a buffer of its own.)
+
+	// CloseWrite tells the peer that nothing more will come, where the
+	// transport can say so, and leaves reading open.
+	CloseWrite() error
+
+	// Abort closes without waiting for the peer, whatever else is going on,
+	// and makes pending calls return.
+	Abort() error
+
+	// WriteBuffers is like Write for several slices at once.
+	WriteBuffers(*net.Buffers) (int64, error)
+
+	// Direct reports whether a Write goes to the kernel without another layer.
+	// Then one that fails with os.ErrDeadlineExceeded can be continued behind
+	// the bytes it reports, and WriteBuffers is a single system call.
+	Direct() bool
+}
+
+// isTimeout reports whether err is that of an expired deadline.
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &ne) && ne.Timeout()
+}
+
+// past is a deadline that has expired.
+var past = time.Unix(1, 0)
+
+// interrupt governs the deadline of one direction of a stream, which serves two
+// masters: a time limit, and the context of the call under way. watch and arm
+// are for the goroutine that has the direction, close for everybody.
+type interrupt struct {
+	set func(time.Time) error
+
+	mu     sync.Mutex
+	armed  time.Time       // the deadline that the stream has; zero is none
+	done   <-chan struct{} // of the context that is watched; nil if none is
+	stop   func() bool     // ends the watch
+	turn   uint64          // counts the watches, for one that fires too late
+	cut    bool            // the context has ended: armed is past and stays so
+	closed bool
+}
+
+// watch makes the end of ctx expire the deadline, until another ctx is watched.
+// The same context costs next to nothing the second time.
+func (in *interrupt) watch(ctx context.Context) {
+	done := ctx.Done()
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if done == in.done || in.closed {
+		return
+	}
+	in.release()
+	if done == nil {
+		return
+	}
+	turn := in.turn
+	in.done = done
+	in.stop = context.AfterFunc(ctx, func() {
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		if in.turn != turn {
+			return
+		}
+		in.cut, in.armed = true, past
+		// A stream that is closed already needs no interruption.
+		_ = in.set(past)
+	})
+}
+
+// release ends the watch of a context; in.mu is held.
+func (in *interrupt) release() {
+	if in.done == nil {
+		return
+	}
+	in.stop()
+	in.done, in.stop, in.cut = nil, nil, false
+	in.turn++
+}
+
+// close ends the watch for good, so that a context that lives on does not keep
+// the connection in memory.
+func (in *interrupt) close() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.release()
+	in.closed = true
+}
+
+// arm sees to it that the deadline expires at t, or at most slack earlier, so
+// that not every call has to move it. The zero time is no deadline.
+func (in *interrupt) arm(t time.Time, slack time.Duration) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	switch {
+	case in.cut, in.armed.Equal(t):
+		return
+	case !t.IsZero() && !in.armed.IsZero() && in.armed.Before(t) && in.armed.After(t.Add(-slack)):
+		return
+	}
+	in.armed = t
+	// The error of a closed stream shows in the call that follows.
+	_ = in.set(t)
+}

@@ -1,0 +1,371 @@
+package websocket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/airlock-go/websocket/frame"
+	"github.com/airlock-go/websocket/internal/proto"
+)
+
+// writer is the sending half of a Conn. A message takes its turn among messages
+// and, for each of its frames, among frames; a control frame only the latter,
+// so that it can go between the fragments of a message.
+type writer struct {
+	message turn
+	form    atomic.Uint32 // of the message under way; set by who has its turn
+
+	frame     turn
+	interrupt interrupt
+	send      proto.Send
+
+	owed owed
+}
+
+// Write sends p as one message, in one frame. It returns when the transport has
+// taken it; p may be used again then.
+//
+// ErrInvalidText means that nothing was sent. An error that wraps ctx.Err() but
+// is no *CloseError means the same: the turn of this message did not come in
+// time. Any other error is the *CloseError of the connection.
+func (c *Conn) Write(ctx context.Context, typ MessageType, p []byte) error {
+	op, err := typ.opcode()
+	if err != nil {
+		return err
+	}
+	if err := c.take(ctx, c.wr.message, "write"); err != nil {
+		return err
+	}
+	defer c.wr.message.unlock()
+	return c.writeFrame(ctx, byMessage, op, true, p)
+}
+
+// Writer begins a message whose size is not known beforehand, or which should
+// not lie in memory whole. It goes out in fragments, as much at a time as fits a
+// buffer, and ends with Close. Until then other messages wait for their turn,
+// while pings and the closing handshake do not; so it must be closed.
+//
+// ctx bounds the whole message. When it ends before, and a part has been sent,
+// the connection ends with it. An error of Write is final for the message.
+func (c *Conn) Writer(ctx context.Context, typ MessageType) (io.WriteCloser, error) {
+	op, err := typ.opcode()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.take(ctx, c.wr.message, "write"); err != nil {
+		return nil, err
+	}
+	if err := c.Err(); err != nil {
+		c.wr.message.unlock()
+		return nil, err
+	}
+	c.wr.form.Store(uint32(byStream))
+	m := &messageWriter{conn: c, ctx: ctx, op: op, turn: make(turn, 1), buf: buffers.Get().(*buffer)}
+	m.turn <- struct{}{} // expire may be called at once
+	m.stop = context.AfterFunc(ctx, m.expire)
+	m.turn.unlock()
+	return m, nil
+}
+
+// messageWriter is the stream of Writer.
+type messageWriter struct {
+	conn *Conn
+	ctx  context.Context
+	stop func() bool
+	turn turn // of the calls, which may come from several goroutines
+
+	op  frame.Opcode // of the next fragment
+	buf *buffer      // what the next fragment has so far; nil at the end
+	n   int
+	err error // why the message has ended
+}
+
+func (m *messageWriter) Write(p []byte) (int, error) {
+	m.turn <- struct{}{}
+	defer m.turn.unlock()
+	written := 0
+	for m.err == nil && len(p) > 0 {
+		if m.n == 0 && len(p) >= bufferSize {
+			m.fragment(false, p)
+			if m.err == nil {
+				written += len(p)
+			}
+			return written, m.err
+		}
+		n := copy(m.buf[m.n:], p)
+		m.n += n
+		p = p[n:]
+		if m.n == bufferSize {
+			m.fragment(false, m.buf[:])
+		}
+		if m.err == nil {
+			written += n
+		}
+	}
+	return written, m.err
+}
+
+// Close sends the last fragment.
+func (m *messageWriter) Close() error {
+	m.turn <- struct{}{}
+	defer m.turn.unlock()
+	if m.err != nil {
+		return m.err
+	}
+	m.fragment(true, m.buf[:m.n])
+	if m.err != nil {
+		return m.err
+	}
+	m.conn.sent.Add(1)
+	m.finish(ErrWriterClosed)
+	return nil
+}
+
+// fragment sends p as the next fragment. A fragment that cannot be sent is the
+// end of the message, and a message that was begun and cannot be ended is the
+// end of the connection.
+func (m *messageWriter) fragment(fin bool, p []byte) {
+	err := m.conn.writeFrame(m.ctx, byStream, m.op, fin, p)
+	if err != nil {
+		m.abandon(err)
+		return
+	}
+	m.op, m.n = frame.Continuation, 0
+}
+
+func (m *messageWriter) abandon(err error) {
+	c := m.conn
+	if m.op == frame.Continuation && c.Err() == nil {
+		err = c.settle(&CloseError{Code: CloseAbnormal, Sent: true, Err: fmt.Errorf("a message was begun and not finished: %w", err)})
+		c.end(c.stream.Abort)
+	}
+	m.finish(err)
+}
+
+// expire: the context of the message has ended.
+func (m *messageWriter) expire() {
+	m.turn <- struct{}{}
+	defer m.turn.unlock()
+	if m.err == nil {
+		m.abandon(interrupted("write", m.ctx))
+	}
+}
+
+// finish ends the message for every later call.
+func (m *messageWriter) finish(err error) {
+	m.err = err
+	m.stop()
+	buffers.Put(m.buf)
+	m.buf = nil
+	m.conn.wr.form.Store(uint32(between))
+	m.conn.wr.message.unlock()
+}
+
+// writeFrame sends one frame, of a message in the given form, or of none. It is the way of
+// every frame but the close frame and the replies that flushControl sends.
+func (c *Conn) writeFrame(ctx context.Context, as form, op frame.Opcode, fin bool, p []byte) error {
+	if err := c.take(ctx, c.wr.frame, "write"); err != nil {
+		return err
+	}
+	defer c.releaseFrame()
+	if err := c.Err(); err != nil {
+		return err
+	}
+	if op == frame.Continuation && form(c.wr.form.Load()) != as {
+		return sendError(proto.ErrSendContinue)
+	}
+	h, err := c.wr.send.Frame(op, fin, p)
+	if err != nil {
+		return sendError(err)
+	}
+	c.wr.interrupt.watch(ctx)
+	if err := c.transmit(h, p); err != nil {
+		return c.unsent(ctx, err)
+	}
+	if as == byMessage {
+		c.sent.Add(1)
+	}
+	return nil
+}
+
+func sendError(err error) error {
+	if errors.Is(err, proto.ErrSendText) {
+		return ErrInvalidText
+	}
+	return fmt.Errorf("websocket: frame not sent: %w", err)
+}
+
+// releaseFrame ends a turn to send a frame, and sends the replies that came up
+// meanwhile.
+func (c *Conn) releaseFrame() {
+	c.wr.frame.unlock()
+	c.flushControl()
+}
+
+// unsent ends the connection after a frame that the transport did not take: the
+// peer may have a part of it, and could not understand what follows.
+func (c *Conn) unsent(ctx context.Context, err error) error {
+	e := &CloseError{Code: CloseAbnormal, Err: err}
+	if isTimeout(err) {
+		e.Sent, e.Err = true, ErrWriteTimeout
+		if ctx.Err() != nil {
+			e.Err = interrupted("write", ctx)
+		}
+	}
+	e = c.settle(e)
+	c.end(c.stream.Abort)
+	return e
+}
+
+// transmit writes a frame. On a transport that goes straight to the kernel it
+// is one system call; on others a large payload goes piece by piece, because
+// there the time without progress can only be measured by the piece.
+func (c *Conn) transmit(h frame.Header, p []byte) error {
+	buf := buffers.Get().(*buffer)
+	defer buffers.Put(buf)
+	b := frame.Append(buf[:0], h)
+	if len(b)+len(p) > bufferSize && c.stream.Direct() {
+		return c.putBuffers(net.Buffers{b, p})
+	}
+	n := min(len(p), bufferSize-len(b))
+	err := c.put(append(b, p[:n]...))
+	for p = p[n:]; err == nil && len(p) > 0; p = p[n:] {
+		n = min(len(p), bufferSize)
+		err = c.put(p[:n])
+	}
+	return err
+}
+
+// put writes b. The time limit is on waiting without progress.
+func (c *Conn) put(b []byte) error {
+	for {
+		c.armWrite()
+		n, err := c.stream.Write(b)
+		c.bytesWritten.Add(uint64(n))
+		if b = b[n:]; len(b) == 0 {
+			return nil
+		}
+		if !c.continues(n, err) {
+			return err
+		}
+	}
+}
+
+// putBuffers is put for several slices.
+func (c *Conn) putBuffers(b net.Buffers) error {
+	for {
+		c.armWrite()
+		n, err := c.stream.WriteBuffers(&b)
+		c.bytesWritten.Add(uint64(n))
+		if len(b) == 0 {
+			return nil
+		}
+		if !c.continues(int(n), err) {
+			return err
+		}
+	}
+}
+
+// continues reports whether a write that fell short is to be continued: its time
+// is up, but it has made progress.
+func (c *Conn) continues(n int, err error) bool {
+	return n > 0 && (err == nil || c.stream.Direct() && isTimeout(err))
+}
+
+// armWrite sets the deadline of a write, if the last one did not set one that
+// will do.
+func (c *Conn) armWrite() {
+	if c.writeTimeout == 0 {
+		c.wr.interrupt.arm(time.Time{}, 0)
+		return
+	}
+	slack := c.writeTimeout / 8
+	c.wr.interrupt.arm(time.Now().Add(c.writeTimeout+slack), slack)
+}
+
+// owed are control frames to be sent by whoever can: the reader, which must not
+// wait for a message that a stalled peer keeps in the way, or the writer of that
+// message when it is done.
+type owed struct {
+	mu     sync.Mutex
+	frames []byte // opcode, length, payload; and so on
+	any    atomic.Bool
+}
+
+// maxOwed is the size of frames beyond which the oldest are dropped: of several
+// pings a peer may be answered the last (RFC 6455, section 5.5.3).
+const maxOwed = 2 << 10
+
+func (c *Conn) oweControl(op frame.Opcode, payload []byte) {
+	o := &c.wr.owed
+	if o.add(op, payload) {
+		c.flushControl()
+		o.trim()
+	}
+}
+
+// add reports whether it is time to send what there is.
+func (o *owed) add(op frame.Opcode, payload []byte) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.frames = append(append(o.frames, byte(op), byte(len(payload))), payload...)
+	o.any.Store(true)
+	return len(o.frames) > maxOwed
+}
+
+// trim drops the oldest frames over the limit.
+func (o *owed) trim() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for len(o.frames) > maxOwed {
+		o.frames = o.frames[2+o.frames[1]:]
+	}
+}
+
+// take takes all frames.
+func (o *owed) take() []byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	f := o.frames
+	o.frames = nil
+	o.any.Store(false)
+	return f
+}
+
+// flushControl sends the control frames that are owed, together, unless another
+// frame is being sent; then the one who sends it does so afterwards.
+func (c *Conn) flushControl() {
+	for c.wr.owed.any.Load() && c.wr.frame.tryLock() {
+		c.sendOwed(c.wr.owed.take())
+		c.wr.frame.unlock()
+	}
+}
+
+func (c *Conn) sendOwed(owed []byte) {
+	if c.Err() != nil {
+		return
+	}
+	buf := buffers.Get().(*buffer)
+	defer buffers.Put(buf)
+	b := buf[:0]
+	for len(owed) > 0 {
+		payload := owed[2 : 2+owed[1]]
+		h, err := c.wr.send.Frame(frame.Opcode(owed[0]), true, payload)
+		if err != nil {
+			return
+		}
+		b = append(frame.Append(b, h), payload...)
+		owed = owed[2+len(payload):]
+	}
+	c.wr.interrupt.watch(context.Background())
+	if err := c.put(b); err != nil {
+		// Every later call returns this error.
+		_ = c.unsent(context.Background(), err)
+	}
+}
