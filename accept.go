@@ -48,16 +48,12 @@ func checkKey(r *http.Request) (string, *HandshakeError) {
 	// "a base64-encoded (see Section 4 of [RFC4648]) value that, when decoded,
 	// is 16 bytes in length" (section 4.2.1)
 	key := field.Trim(lines[0])
-	var decoded [keyEncoded]byte
-	if len(key) > keyEncoded {
-		return "", refuse(http.StatusBadRequest, fmt.Sprintf("Sec-WebSocket-Key has %d characters; the base64 of 16 bytes has 24", len(key)))
-	}
-	n, err := base64.StdEncoding.Decode(decoded[:], []byte(key))
+	decoded, err := base64.StdEncoding.AppendDecode(make([]byte, 0, keyEncoded), []byte(key))
 	switch {
 	case err != nil:
 		return "", refuse(http.StatusBadRequest, "Sec-WebSocket-Key is not base64; it must be the base64 of 16 bytes")
-	case n != keySize || len(key) != keyEncoded:
-		return "", refuse(http.StatusBadRequest, fmt.Sprintf("Sec-WebSocket-Key decodes to %d bytes; it must be the base64 of 16", n))
+	case len(decoded) != keySize || len(key) != keyEncoded:
+		return "", refuse(http.StatusBadRequest, fmt.Sprintf("Sec-WebSocket-Key decodes to %d bytes; it must be the base64 of 16", len(decoded)))
 	}
 	return key, nil
 }

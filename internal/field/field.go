@@ -52,7 +52,10 @@ func HasToken(lines []string, token string) bool {
 		for line != "" {
 			var element string
 			element, line, _ = strings.Cut(line, ",")
-			if strings.EqualFold(Trim(element), token) {
+			element = Trim(element)
+			// EqualFold takes characters for ASCII letters that are none and
+			// may not stand in a token, such as U+212A for k.
+			if strings.EqualFold(element, token) && IsToken(element) {
 				return true
 			}
 		}

@@ -15,7 +15,7 @@ var markup = strings.NewReplacer("<", `\x3c`, ">", `\x3e`, "&", `\x26`)
 func Quote(s string) string {
 	cut := ""
 	if len(s) > quoteMax {
-		s, cut = s[:quoteMax], "…"
+		s, cut = s[:quoteMax], "..."
 	}
 	return markup.Replace(strconv.QuoteToASCII(s)) + cut
 }

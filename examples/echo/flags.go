@@ -1,0 +1,66 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/airlock-go/websocket"
+)
+
+type config struct {
+	addr    string
+	tls     bool
+	options websocket.Options
+}
+
+// parseFlags reads the command line. With -h it prints the flags and returns
+// flag.ErrHelp.
+func parseFlags(args []string) (config, error) {
+	var cfg config
+	opts := &cfg.options
+	fs := flag.NewFlagSet("echo", flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // main prints the error
+	fs.StringVar(&cfg.addr, "addr", "127.0.0.1:8080", "`host:port` to listen on; port 0 takes a free one")
+	fs.BoolVar(&cfg.tls, "tls", false, "serve wss, with a self-signed certificate")
+	fs.Int64Var(&opts.MaxMessageSize, "max", 1<<20, "largest message in `bytes`; negative: no limit")
+	fs.Func("subprotocols", "`subprotocols` to speak, as a,b in order of preference", list(&opts.Subprotocols))
+	fs.BoolVar(&opts.RequireSubprotocol, "require-subprotocol", false, "refuse clients that offer none of -subprotocols")
+	fs.Func("origins", "foreign `origins` whose pages may connect, as https://a.example,https://b.example", list(&opts.TrustedOrigins))
+
+	err := fs.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fs.SetOutput(os.Stderr)
+		fs.Usage()
+	case err != nil:
+	case fs.NArg() > 0:
+		err = fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	case opts.MaxMessageSize == 0:
+		err = errors.New("-max must not be 0; negative is no limit")
+	case opts.RequireSubprotocol && len(opts.Subprotocols) == 0:
+		err = errors.New("-require-subprotocol needs -subprotocols")
+	}
+	return cfg, err
+}
+
+// list returns what a flag does with the elements of a list.
+func list(to *[]string) func(string) error {
+	return func(s string) error {
+		*to = strings.FieldsFunc(s, func(c rune) bool { return c == ',' || c == ' ' })
+		return nil
+	}
+}
+
+// host returns the name that clients on this machine connect to.
+func (c *config) host() string {
+	host, _, _ := net.SplitHostPort(c.addr) // net.Listen says what is wrong with it
+	if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
+		return "localhost"
+	}
+	return host
+}

@@ -1,0 +1,192 @@
+// Command echo is a WebSocket server that sends every message back, with a page
+// to try it from.
+//
+//	go run ./examples/echo
+//
+// prints the URL that it listens on, ws://127.0.0.1:8080/. Clients of WebSocket
+// connect to it; a browser that opens the same URL with http in place of ws
+// shows the page, which connects by itself. Ctrl-C ends the server and tells
+// every client (1001, going away). What the flags do, by example:
+//
+//	-addr :9000                 another address; port 0 takes a free one
+//	-tls                        wss and https, with a self-signed certificate
+//	-max 65536                  smaller messages only; -1 for any size
+//	-subprotocols chat.v2,chat  speak one of these, the first by preference,
+//	-require-subprotocol        and with nobody who offers neither
+//	-origins https://a.example  pages from there may connect as well
+//
+// The page offers subprotocols when its own URL says which:
+// http://127.0.0.1:8080/?subprotocols=chat.
+//
+// What there is to learn about the library is in (*server).echo: a handshake, a
+// loop over the messages, and a close.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	_ "embed"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/airlock-go/websocket"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait
+	err := run(ctx, os.Args[1:], os.Stdout)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		log.Fatal(err)
+	}
+}
+
+// shutdownTimeout bounds the end of the server. Conn.Close gives a client just
+// as long to answer.
+const shutdownTimeout = 5 * time.Second
+
+// run is the program: it serves until ctx ends.
+func run(ctx context.Context, args []string, stdout io.Writer) error {
+	cfg, err := parseFlags(args)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	s := &server{options: &cfg.options, ctx: ctx}
+	web := &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second}
+
+	scheme, serve := "ws", web.Serve
+	if cfg.tls {
+		cert, err := selfSigned(cfg.host())
+		if err != nil {
+			return err
+		}
+		web.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
+		scheme, serve = "wss", func(l net.Listener) error { return web.ServeTLS(l, "", "") }
+	}
+	l, err := net.Listen("tcp", cfg.addr)
+	if err != nil {
+		return err
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	fmt.Fprintf(stdout, "listening on %s://%s/\n", scheme, net.JoinHostPort(cfg.host(), port))
+
+	served := make(chan error, 1)
+	go func() {
+		served <- serve(l)
+		stop()
+	}()
+	<-ctx.Done()
+
+	// Shutdown stops accepting. WebSocket connections are none of its business
+	// any more: they close because ctx has ended, and handlers waits for them.
+	grace, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	if web.Shutdown(grace) != nil {
+		web.Close()
+	}
+	s.handlers.Lock()
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+type server struct {
+	options *websocket.Options
+	ctx     context.Context // ends when the server does
+
+	// Every handler of a WebSocket holds handlers for reading, so taking it for
+	// writing waits for all of them and lets no other begin.
+	handlers sync.RWMutex
+}
+
+func (s *server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		if websocket.IsUpgrade(r) {
+			s.echo(w, r)
+		} else {
+			servePage(w, r)
+		}
+	})
+	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusNoContent)
+	})
+	return mux
+}
+
+// echo answers the handshake and sends back what comes, until the connection
+// ends.
+func (s *server) echo(w http.ResponseWriter, r *http.Request) {
+	if !s.handlers.TryRLock() {
+		http.Error(w, "the server is shutting down", http.StatusServiceUnavailable)
+		return
+	}
+	defer s.handlers.RUnlock()
+
+	conn, err := websocket.Upgrade(w, r, s.options)
+	if err != nil {
+		log.Printf("%s: %v", r.RemoteAddr, err)
+		return // the client has been told
+	}
+	defer conn.CloseNow()
+
+	// When the server ends, so does the connection. Close may be called while
+	// the loop below reads and writes; both then return.
+	closed := make(chan struct{})
+	cancel := context.AfterFunc(s.ctx, func() {
+		defer close(closed)
+		if err := conn.Close(context.Background(), websocket.CloseGoingAway, "the server is shutting down"); err != nil {
+			log.Printf("%s: %v", r.RemoteAddr, err)
+		}
+	})
+
+	for m, err := range conn.Messages(context.Background()) {
+		if err != nil {
+			break
+		}
+		// No deadline is needed: Options.WriteTimeout takes care of a client
+		// that does not read.
+		if err := conn.Write(context.Background(), m.Type, m.Data); err != nil {
+			break
+		}
+	}
+	if !cancel() {
+		<-closed // the server has ended, and Close is at work or done
+	}
+	stats := conn.Stats()
+	log.Printf("%s: %v; %d messages received, %d sent", r.RemoteAddr, conn.Err(), stats.MessagesReceived, stats.MessagesSent)
+}
+
+//go:embed page.html
+var page string
+
+// Nothing runs on the page but what bears the nonce of this response, and it
+// connects to nothing but this server: 'self' includes ws and wss. The only image
+// is the icon that browsers ask for.
+const policy = "default-src 'none'; script-src 'nonce-%[1]s'; style-src 'nonce-%[1]s'; connect-src 'self'; img-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+func servePage(w http.ResponseWriter, _ *http.Request) {
+	nonce := rand.Text()
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", fmt.Sprintf(policy, nonce))
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	io.WriteString(w, strings.ReplaceAll(page, "NONCE", nonce))
+}

@@ -1,0 +1,451 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/airlock-go/websocket/frame"
+)
+
+// patience is how long a test waits for what must come.
+const patience = 20 * time.Second
+
+// running is a run of the program.
+type running struct {
+	t      *testing.T
+	url    *url.URL
+	cancel context.CancelFunc
+	stdout *bufio.Reader
+	log    bytes.Buffer
+	err    chan error
+	over   bool
+}
+
+// start runs the program until it has said where it listens. It ends with the
+// test, if not before.
+func start(t *testing.T, args ...string) *running {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	r, w := io.Pipe()
+	p := &running{t: t, cancel: cancel, stdout: bufio.NewReader(r), err: make(chan error, 1)}
+	log.SetOutput(&p.log)
+	go func() {
+		err := run(ctx, append([]string{"-addr", "127.0.0.1:0"}, args...), w)
+		w.Close()
+		p.err <- err
+	}()
+	t.Cleanup(func() { p.stop() })
+	line, err := p.stdout.ReadString('\n')
+	if err != nil {
+		t.Fatalf("no line on standard output: %v", err)
+	}
+	address, ok := strings.CutPrefix(line, "listening on ")
+	if !ok {
+		t.Fatalf("standard output begins with %q", line)
+	}
+	p.url, err = url.Parse(strings.TrimSuffix(address, "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// stop ends the program as Ctrl-C does, and returns what it has logged.
+func (p *running) stop() string {
+	p.t.Helper()
+	p.cancel()
+	if p.over {
+		return p.log.String()
+	}
+	p.over = true
+	if rest, err := io.ReadAll(p.stdout); err != nil || len(rest) > 0 {
+		p.t.Errorf("more on standard output: %q, %v", rest, err)
+	}
+	if err := <-p.err; err != nil {
+		p.t.Errorf("run: %v", err)
+	}
+	log.SetOutput(os.Stderr)
+	return p.log.String()
+}
+
+var anyCertificate = &tls.Config{InsecureSkipVerify: true}
+
+// get requests a page, with a connection of its own.
+func (p *running) get(method, path string) (*http.Response, string) {
+	p.t.Helper()
+	transport := &http.Transport{TLSClientConfig: anyCertificate.Clone(), ForceAttemptHTTP2: true}
+	defer transport.CloseIdleConnections()
+	u := *p.url
+	u.Scheme = map[string]string{"ws": "http", "wss": "https"}[u.Scheme]
+	u.Path = path
+	req, err := http.NewRequest(method, u.String(), nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	client := &http.Client{Transport: transport, Timeout: patience}
+	resp, err := client.Do(req)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return resp, string(body)
+}
+
+// client is a WebSocket client by hand.
+type client struct {
+	t    *testing.T
+	conn net.Conn
+	br   *bufio.Reader
+}
+
+// handshake connects and sends an opening handshake with more fields, each a
+// line. The key and its answer are those of RFC 6455, section 1.3.
+func (p *running) handshake(fields ...string) (*client, *http.Response) {
+	p.t.Helper()
+	var conn net.Conn
+	var err error
+	if p.url.Scheme == "wss" {
+		conn, err = tls.Dial("tcp", p.url.Host, anyCertificate)
+	} else {
+		conn, err = net.Dial("tcp", p.url.Host)
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(patience))
+	lines := append([]string{
+		"GET / HTTP/1.1",
+		"Host: " + p.url.Host,
+		"Connection: Upgrade",
+		"Upgrade: websocket",
+		"Sec-WebSocket-Version: 13",
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+	}, fields...)
+	if _, err := io.WriteString(conn, strings.Join(lines, "\r\n")+"\r\n\r\n"); err != nil {
+		p.t.Fatal(err)
+	}
+	c := &client{t: p.t, conn: conn, br: bufio.NewReader(conn)}
+	resp, err := http.ReadResponse(c.br, nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return c, resp
+}
+
+// connect is handshake with the expectation that it succeeds.
+func (p *running) connect(fields ...string) *client {
+	p.t.Helper()
+	c, resp := p.handshake(fields...)
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		p.t.Fatalf("status %s, want 101", resp.Status)
+	}
+	if accept := resp.Header.Get("Sec-WebSocket-Accept"); accept != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
+		p.t.Fatalf("Sec-WebSocket-Accept is %q", accept)
+	}
+	return c
+}
+
+func (c *client) send(op frame.Opcode, payload []byte) {
+	c.t.Helper()
+	h := frame.Header{Fin: true, Opcode: op, Masked: true, Key: [4]byte{1, 2, 3, 4}, Length: uint64(len(payload))}
+	b := frame.Append(nil, h)
+	n := len(b)
+	b = append(b, payload...)
+	frame.Mask(b[n:], h.Key, 0)
+	if _, err := c.conn.Write(b); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// expect reads a frame.
+func (c *client) expect(op frame.Opcode, payload []byte) {
+	c.t.Helper()
+	h, got := c.receive()
+	if h.Opcode != op || !h.Fin || h.Masked || !bytes.Equal(got, payload) {
+		c.t.Fatalf("got %v %.100q, want %v %.100q", h, got, op, payload)
+	}
+}
+
+func (c *client) receive() (frame.Header, []byte) {
+	c.t.Helper()
+	for n := 2; ; n++ {
+		b, err := c.br.Peek(n)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		h, size, err := frame.Parse(b)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if size == 0 {
+			continue
+		}
+		message := make([]byte, uint64(size)+h.Length)
+		if _, err := io.ReadFull(c.br, message); err != nil {
+			c.t.Fatal(err)
+		}
+		return h, message[size:]
+	}
+}
+
+// expectClose reads a close frame, answers it, and waits for the end.
+func (c *client) expectClose(code uint16) {
+	c.t.Helper()
+	h, payload := c.receive()
+	if h.Opcode != frame.Close || len(payload) < 2 || binary.BigEndian.Uint16(payload) != code {
+		c.t.Fatalf("got %v %q, want a close frame with %d", h, payload, code)
+	}
+	c.send(frame.Close, payload[:2])
+	c.expectEOF()
+}
+
+func (c *client) expectEOF() {
+	c.t.Helper()
+	if b, err := c.br.ReadByte(); err != io.EOF {
+		c.t.Fatalf("got %#x, %v, want the end", b, err)
+	}
+}
+
+func TestEcho(t *testing.T) {
+	for _, scheme := range []string{"ws", "wss"} {
+		t.Run(scheme, func(t *testing.T) {
+			var args []string
+			if scheme == "wss" {
+				args = append(args, "-tls")
+			}
+			p := start(t, args...)
+			if p.url.Scheme != scheme || p.url.Hostname() != "127.0.0.1" || p.url.Port() == "0" || p.url.Path != "/" {
+				t.Errorf("listens on %v", p.url)
+			}
+			c := p.connect()
+			for _, payload := range []string{"", "Grüße", strings.Repeat("long ", 50_000)} {
+				c.send(frame.Text, []byte(payload))
+				c.expect(frame.Text, []byte(payload))
+			}
+			c.send(frame.Binary, []byte{0, 0xff})
+			c.expect(frame.Binary, []byte{0, 0xff})
+			c.send(frame.Ping, []byte("there?"))
+			c.expect(frame.Pong, []byte("there?"))
+			goodbye := []byte{0x03, 0xe8} // 1000
+			c.send(frame.Close, goodbye)
+			c.expect(frame.Close, goodbye)
+			c.expectEOF()
+			c.conn.Close()
+			if logged := p.stop(); !strings.Contains(logged, "closed by peer with 1000 (normal closure); 4 messages received, 4 sent") {
+				t.Errorf("logged:\n%s", logged)
+			}
+		})
+	}
+}
+
+func TestPage(t *testing.T) {
+	for _, test := range []struct {
+		args  []string
+		proto string
+	}{
+		{nil, "HTTP/1.1"},
+		{[]string{"-tls"}, "HTTP/2.0"},
+	} {
+		t.Run(test.proto, func(t *testing.T) {
+			p := start(t, test.args...)
+			nonces := map[string]bool{}
+			for range 2 {
+				resp, body := p.get("GET", "/")
+				h := resp.Header
+				if resp.StatusCode != http.StatusOK || resp.Proto != test.proto {
+					t.Errorf("%s %s", resp.Proto, resp.Status)
+				}
+				if got := h.Get("Content-Type"); got != "text/html; charset=utf-8" {
+					t.Errorf("Content-Type is %q", got)
+				}
+				if got := h.Get("X-Content-Type-Options"); got != "nosniff" {
+					t.Errorf("X-Content-Type-Options is %q", got)
+				}
+				csp := h.Get("Content-Security-Policy")
+				m := regexp.MustCompile(`^default-src 'none'; script-src 'nonce-(\w+)'; style-src 'nonce-(\w+)'; connect-src 'self'; `).FindStringSubmatch(csp)
+				if m == nil || m[1] != m[2] || nonces[m[1]] {
+					t.Fatalf("Content-Security-Policy is %q", csp)
+				}
+				nonces[m[1]] = true
+				for _, element := range []string{"script", "style"} {
+					if !strings.Contains(body, "<"+element+` nonce="`+m[1]+`">`) || strings.Count(body, "<"+element) != 1 {
+						t.Errorf("the page has not one <%s> with the nonce", element)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestOtherRequests(t *testing.T) {
+	p := start(t)
+	for _, test := range []struct {
+		method, path string
+		status       int
+	}{
+		{"HEAD", "/", http.StatusOK},
+		{"POST", "/", http.StatusMethodNotAllowed},
+		{"GET", "/favicon.ico", http.StatusNoContent},
+		{"GET", "/page.html", http.StatusNotFound},
+	} {
+		if resp, _ := p.get(test.method, test.path); resp.StatusCode != test.status {
+			t.Errorf("%s %s: %s, want %d", test.method, test.path, resp.Status, test.status)
+		}
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	p := start(t, "-subprotocols", "chat.v2, chat", "-require-subprotocol", "-origins", "https://a.example")
+	own := "Origin: http://" + p.url.Host
+	for _, test := range []struct {
+		name        string
+		fields      []string
+		status      int
+		subprotocol string
+	}{
+		{"own origin", []string{own, "Sec-WebSocket-Protocol: chat, chat.v2"}, 101, "chat.v2"},
+		{"no origin", []string{"Sec-WebSocket-Protocol: soap, chat"}, 101, "chat"},
+		{"trusted origin", []string{"Origin: https://a.example", "Sec-WebSocket-Protocol: chat"}, 101, "chat"},
+		{"foreign origin", []string{"Origin: https://b.example", "Sec-WebSocket-Protocol: chat"}, 403, ""},
+		{"other subprotocol", []string{own, "Sec-WebSocket-Protocol: soap"}, 501, ""},
+		{"no subprotocol", []string{own}, 501, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, resp := p.handshake(test.fields...)
+			defer c.conn.Close()
+			if got := resp.Header.Get("Sec-WebSocket-Protocol"); resp.StatusCode != test.status || got != test.subprotocol {
+				t.Errorf("status %s, subprotocol %q; want %d, %q", resp.Status, got, test.status, test.subprotocol)
+			}
+		})
+	}
+	logged := p.stop()
+	for _, reason := range []string{"refused with 403: Origin \"https://b.example\"", "refused with 501: "} {
+		if !strings.Contains(logged, reason) {
+			t.Errorf("nothing logged about %q:\n%s", reason, logged)
+		}
+	}
+}
+
+func TestMax(t *testing.T) {
+	p := start(t, "-max", "10")
+	c := p.connect()
+	c.send(frame.Text, []byte("0123456789"))
+	c.expect(frame.Text, []byte("0123456789"))
+	c.send(frame.Text, []byte("0123456789a"))
+	c.expectClose(1009)
+	c.conn.Close()
+	if logged := p.stop(); !strings.Contains(logged, "closed by this end with 1009") {
+		t.Errorf("logged:\n%s", logged)
+	}
+}
+
+func TestNoMax(t *testing.T) {
+	p := start(t, "-max", "-1")
+	c := p.connect()
+	large := bytes.Repeat([]byte{7}, 3<<20)
+	c.send(frame.Binary, large)
+	c.expect(frame.Binary, large)
+}
+
+func TestShutdown(t *testing.T) {
+	p := start(t)
+	clients := []*client{p.connect(), p.connect()}
+	for _, c := range clients {
+		c.send(frame.Text, []byte("here"))
+		c.expect(frame.Text, []byte("here"))
+	}
+	p.cancel()
+	for _, c := range clients {
+		c.expectClose(1001)
+		c.conn.Close()
+	}
+	if logged := p.stop(); strings.Count(logged, "closed by this end with 1001") != len(clients) {
+		t.Errorf("logged:\n%s", logged)
+	}
+	if conn, err := net.Dial("tcp", p.url.Host); err == nil {
+		conn.Close()
+		t.Error("still accepts connections")
+	}
+}
+
+func TestCertificate(t *testing.T) {
+	for host, names := range map[string][]string{
+		"localhost":    {"localhost", "127.0.0.1", "::1"},
+		"echo.example": {"localhost", "127.0.0.1", "::1", "echo.example"},
+		"192.0.2.7":    {"localhost", "127.0.0.1", "::1", "192.0.2.7"},
+	} {
+		cert, err := selfSigned(host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaf, err := x509.ParseCertificate(cert.Certificate[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		trusted := x509.NewCertPool()
+		trusted.AddCert(leaf)
+		for _, name := range names {
+			if _, err := leaf.Verify(x509.VerifyOptions{Roots: trusted, DNSName: name}); err != nil {
+				t.Errorf("for %s: %v", host, err)
+			}
+		}
+		if n := len(leaf.DNSNames) + len(leaf.IPAddresses); n != len(names) {
+			t.Errorf("for %s: %d names, want %d", host, n, len(names))
+		}
+	}
+}
+
+func TestHost(t *testing.T) {
+	for addr, want := range map[string]string{
+		"127.0.0.1:8080":    "127.0.0.1",
+		"[::1]:8080":        "::1",
+		"echo.example:8080": "echo.example",
+		":8080":             "localhost",
+		"0.0.0.0:8080":      "localhost",
+		"[::]:8080":         "localhost",
+	} {
+		cfg, err := parseFlags([]string{"-addr", addr})
+		if got := cfg.host(); got != want || err != nil {
+			t.Errorf("host of %s is %q, %v; want %q", addr, got, err, want)
+		}
+	}
+}
+
+func TestBadFlags(t *testing.T) {
+	p := start(t)
+	for _, args := range [][]string{
+		{"-nonsense"},
+		{"-max", "much"},
+		{"-max", "0"},
+		{"-require-subprotocol"},
+		{"argument"},
+		{"-addr", "nowhere"},
+		{"-addr", p.url.Host}, // taken
+	} {
+		var stdout bytes.Buffer
+		if err := run(t.Context(), args, &stdout); err == nil || errors.Is(err, flag.ErrHelp) || stdout.Len() > 0 {
+			t.Errorf("%q: error %v, standard output %q", args, err, stdout.String())
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package frame
+
+import (
+	"bytes"
+	"math"
+	"testing"
+)
+
+// naive is Mask as RFC 6455, section 5.3, writes it: "j = i MOD 4".
+func naive(b []byte, key [4]byte, pos int) []byte {
+	out := bytes.Clone(b)
+	for i := range out {
+		out[i] ^= key[(pos%4+i)%4]
+	}
+	return out
+}
+
+// payload returns n bytes without a period that a key could hide in.
+func payload(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(i*31 + i>>8*7)
+	}
+	return b
+}
+
+// testMask checks Mask of p at pos, lying at an offset in a larger array of
+// which nothing else may change.
+func testMask(t *testing.T, p []byte, key [4]byte, pos, offset int) {
+	t.Helper()
+	const guard = 40
+	b := bytes.Repeat([]byte{0xa5}, offset+len(p)+guard)
+	copy(b[offset:], p)
+	want := bytes.Clone(b)
+	copy(want[offset:], naive(p, key, pos))
+
+	in := b[offset : offset+len(p)]
+	Mask(in, key, pos)
+	if !bytes.Equal(b, want) {
+		i := 0
+		for b[i] == want[i] {
+			i++
+		}
+		t.Fatalf("Mask of %d bytes at %d with % x: byte %d is %#x, want %#x", len(p), pos, key, i-offset, b[i], want[i])
+	}
+	Mask(in, key, pos)
+	if !bytes.Equal(in, p) {
+		t.Fatalf("Mask of %d bytes at %d with % x does not undo itself", len(p), pos, key)
+	}
+}
+
+func TestMask(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		key        [4]byte
+		pos        int
+		plain, out string
+	}{
+		{"RFC 6455, section 5.7", key, 0, "Hello", "\x7f\x9f\x4d\x51\x58"},
+		{"nothing", key, 0, "", ""},
+		{"second byte", key, 1, "ello", "\x9f\x4d\x51\x58"},
+		{"third byte", key, 2, "llo", "\x4d\x51\x58"},
+		{"fourth byte", key, 3, "lo", "\x51\x58"},
+		{"fifth byte", key, 4, "o", "\x58"},
+		{"zero key", [4]byte{}, 3, "Hello", "Hello"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := []byte(tt.plain)
+			Mask(b, tt.key, tt.pos)
+			if string(b) != tt.out {
+				t.Errorf("Mask(%q, % x, %d) = % x, want % x", tt.plain, tt.key, tt.pos, b, tt.out)
+			}
+		})
+	}
+}
+
+func TestMaskLengths(t *testing.T) {
+	var lengths []int
+	for n := range 201 {
+		lengths = append(lengths, n)
+	}
+	for _, n := range []int{1 << 10, patternThreshold, 3 << 10, 4 << 10, 64 << 10} {
+		for d := -9; d <= 9; d++ {
+			lengths = append(lengths, n+d)
+		}
+	}
+	for _, n := range lengths {
+		p := payload(n)
+		for pos := range 8 {
+			testMask(t, p, key, pos, pos+n%8)
+		}
+	}
+}
+
+// TestMaskPosition: of pos, only the value modulo 4 counts, also where an int
+// cannot hold the offset and what is left of it is negative.
+func TestMaskPosition(t *testing.T) {
+	p := payload(100)
+	for pos := range 4 {
+		want := naive(p, key, pos)
+		for _, far := range []int{pos + 1<<20, pos + math.MaxInt - 3, pos - 4, pos + math.MinInt} {
+			got := bytes.Clone(p)
+			Mask(got, key, far)
+			if !bytes.Equal(got, want) {
+				t.Errorf("Mask at %d is not Mask at %d", far, pos)
+			}
+		}
+	}
+}
+
+func TestMaskPieces(t *testing.T) {
+	// Of the longest, both pieces can reach the threshold.
+	for _, n := range []int{70, patternThreshold, 2*patternThreshold + 70} {
+		p := payload(n)
+		want := naive(p, key, 0)
+		got := make([]byte, n)
+		for cut := range n + 1 {
+			copy(got, p)
+			Mask(got[:cut], key, 0)
+			Mask(got[cut:], key, cut)
+			if !bytes.Equal(got, want) {
+				t.Fatalf("%d bytes, cut at %d: not the same as in one piece", n, cut)
+			}
+		}
+	}
+}
+
+func TestMaskAllocs(t *testing.T) {
+	for _, n := range []int{0, 100, patternThreshold, 64 << 10} {
+		b := payload(n)
+		if allocs := testing.AllocsPerRun(10, func() { Mask(b, key, 1) }); allocs != 0 {
+			t.Errorf("Mask of %d bytes allocates %v times", n, allocs)
+		}
+	}
+}
+
+func FuzzMask(f *testing.F) {
+	for _, n := range []int{0, 1, 33, patternThreshold - 1, patternThreshold, 3000} {
+		f.Add(payload(n), key[0], key[1], key[2], key[3], uint(n), uint(n/3))
+	}
+	f.Fuzz(func(t *testing.T, p []byte, k0, k1, k2, k3 byte, pos, cut uint) {
+		if len(p) < 256 {
+			// A fuzzer seldom finds its way to long payloads.
+			p = append(p, bytes.Repeat(p, int(pos%17))...)
+		}
+		key := [4]byte{k0, k1, k2, k3}
+		at := int(pos % 1024)
+		testMask(t, p, key, at, at%9)
+
+		c := int(cut % uint(len(p)+1))
+		got := bytes.Clone(p)
+		Mask(got[:c], key, at)
+		Mask(got[c:], key, at+c)
+		if !bytes.Equal(got, naive(p, key, at)) {
+			t.Fatalf("Mask(%q) at %d with % x, cut at %d: % x", p, at, key, c, got)
+		}
+	})
+}

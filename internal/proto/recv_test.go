@@ -1,0 +1,421 @@
+package proto
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/airlock-go/websocket/frame"
+)
+
+// A fr is a frame as a server sends it. To a server it goes masked.
+type fr struct {
+	head string
+	body string
+	flip bool // masked when it must not be, not masked when it must
+}
+
+// f is a frame with the first byte b0 and a length that fits.
+func f(b0 byte, body string) fr {
+	head := frame.Append(nil, frame.Header{Length: uint64(len(body))})
+	head[0] = b0
+	return fr{head: string(head), body: body}
+}
+
+// wire returns what the frames are on their way to an end with the role. No two
+// frames that follow each other have the same key.
+func wire(to Role, frames []fr) []byte {
+	var b []byte
+	for i, f := range frames {
+		if f.flip == (to == Server) {
+			b = append(append(b, f.head...), f.body...)
+			continue
+		}
+		key := [4]byte{0x37 + byte(i), 0xfa, 0x21 ^ byte(i), 0x3d}
+		start := len(b)
+		b = append(append(b, f.head...), key[:]...)
+		b[start+1] |= 0x80
+		for j := range len(f.body) {
+			b = append(b, f.body[j]^key[j%4])
+		}
+	}
+	return b
+}
+
+// A player is what uses a Recv: it feeds it, checks what it promises about
+// every single call, and writes down what the calls amount to.
+type player struct {
+	t      *testing.T
+	recv   Recv
+	direct bool // payloads pass by Next where they can
+	events []string
+
+	header frame.Header // of the data frame under way
+	typ    frame.Opcode
+	body   []byte // of the data frame under way; nil between frames
+	closed bool
+}
+
+// play feeds b in the pieces that chop asks for, and returns the events and the
+// violation. Pieces of one frame are one event; those of a frame in which a
+// violation comes to light are none, because how many there are before depends
+// on the pieces.
+func play(t *testing.T, recv Recv, b []byte, direct bool, chop func(rest int) int) ([]string, *Violation) {
+	t.Helper()
+	p := &player{t: t, recv: recv, direct: direct}
+	var buf []byte
+	for len(b) > 0 {
+		n := min(max(chop(len(b)), 1), len(b))
+		buf, b = append(bytes.Clone(buf), b[:n]...), b[n:]
+		for {
+			n, v := p.step(buf)
+			if v != nil {
+				return p.events, v
+			}
+			if buf = buf[n:]; n == 0 {
+				break
+			}
+		}
+	}
+	if p.body != nil {
+		p.endFrame("…")
+	}
+	return p.events, nil
+}
+
+// step takes one event from b.
+func (p *player) step(b []byte) (int, *Violation) {
+	p.t.Helper()
+	left, given := p.recv.Left(), bytes.Clone(b)
+	if p.direct && left > 0 {
+		part := b[:min(left, uint64(len(b)))]
+		v := p.recv.Payload(part)
+		if v == nil {
+			p.untouched(b, given, 0, len(part))
+			p.data(part, left)
+		}
+		return len(part), v
+	}
+	ev, n, v := p.recv.Next(b)
+	if v != nil {
+		if n != 0 || !reflect.DeepEqual(ev, Event{}) {
+			p.t.Fatalf("Next(% x) = %+v, %d with violation %v", given, ev, n, v)
+		}
+		return 0, v
+	}
+	if n < 0 || n > len(b) || len(ev.Payload) > n {
+		p.t.Fatalf("Next(% x) took %d bytes and gave %d", given, n, len(ev.Payload))
+	}
+	p.untouched(b, given, n-len(ev.Payload), n)
+	if len(ev.Payload) > 0 && &ev.Payload[0] != &b[n-len(ev.Payload)] {
+		p.t.Fatalf("Next(% x): the payload is not where its bytes are", given)
+	}
+	if ev.Kind == None {
+		p.none(ev, len(b), n)
+		return n, nil
+	}
+	header := p.header
+	if left == 0 {
+		header, _, _ = frame.Parse(given)
+	}
+	if ev.Header != header {
+		p.t.Fatalf("Next(% x): header %v, want %v", given, ev.Header, header)
+	}
+	if ev.Kind == Control {
+		p.control(ev)
+		return n, nil
+	}
+	if left == 0 {
+		p.header, p.typ, p.body = header, ev.Type, []byte{}
+		left = header.Length
+	}
+	want := Event{Kind: Data, Header: header, Payload: ev.Payload, Type: p.typ,
+		FrameEnd: p.recv.Left() == 0, MessageEnd: p.recv.Open() == 0}
+	if !reflect.DeepEqual(ev, want) {
+		p.t.Fatalf("Next(% x) = %+v, want %+v", given, ev, want)
+	}
+	p.data(ev.Payload, left)
+	return n, nil
+}
+
+// untouched: Recv unmasks what it hands out and changes nothing else.
+func (p *player) untouched(b, given []byte, from, to int) {
+	p.t.Helper()
+	if !bytes.Equal(b[:from], given[:from]) || !bytes.Equal(b[to:], given[to:]) {
+		p.t.Fatalf("Recv changed more than bytes %d to %d of % x: % x", from, to, given, b)
+	}
+}
+
+func (p *player) none(ev Event, size, n int) {
+	p.t.Helper()
+	want := 0
+	if p.closed {
+		want = size
+	}
+	if n != want || !reflect.DeepEqual(ev, Event{}) {
+		p.t.Fatalf("Next of %d bytes = %+v, %d, want nothing, %d", size, ev, n, want)
+	}
+	// "a buffer of MaxHeaderSize + MaxControlPayload bytes always does"
+	if n == 0 && size >= frame.MaxHeaderSize+frame.MaxControlPayload {
+		p.t.Fatalf("Next wants more than %d bytes", size)
+	}
+}
+
+func (p *player) control(ev Event) {
+	p.t.Helper()
+	want := Event{Kind: Control, Header: ev.Header, Payload: ev.Payload, Code: ev.Code, Reason: ev.Reason}
+	text := fmt.Sprintf("%v %q", ev.Header.Opcode, ev.Payload)
+	if ev.Header.Opcode == frame.Close {
+		text = fmt.Sprintf("close %d %q", ev.Code, ev.Reason)
+		if p.closed = true; len(ev.Payload) > 0 {
+			want.Reason = ev.Payload[2:]
+			want.Code = uint16(ev.Payload[0])<<8 | uint16(ev.Payload[1])
+		} else {
+			want.Reason, want.Code = nil, 1005
+		}
+	} else {
+		want.Code, want.Reason = 0, nil
+	}
+	if !reflect.DeepEqual(ev, want) || uint64(len(ev.Payload)) != ev.Header.Length {
+		p.t.Fatalf("control event %+v, want %+v", ev, want)
+	}
+	p.events = append(p.events, text)
+}
+
+// data takes a piece of the data frame under way, of which left was to come.
+func (p *player) data(piece []byte, left uint64) {
+	p.t.Helper()
+	if now := p.recv.Left(); now != left-uint64(len(piece)) {
+		p.t.Fatalf("%d bytes to come, then a piece of %d, then %d", left, len(piece), now)
+	}
+	p.body = append(p.body, piece...)
+	switch open := p.recv.Open(); {
+	case p.recv.Left() > 0 && open == p.typ:
+	case p.recv.Left() > 0:
+		p.t.Fatalf("in a %v frame Open() = %v", p.typ, open)
+	case p.header.Fin && open == 0:
+		p.endFrame(".")
+	case !p.header.Fin && open == p.typ:
+		p.endFrame("/")
+	default:
+		p.t.Fatalf("at the end of a %v frame with fin %v Open() = %v", p.typ, p.header.Fin, open)
+	}
+}
+
+func (p *player) endFrame(mark string) {
+	p.events = append(p.events, fmt.Sprintf("%v %q%s", p.typ, p.body, mark))
+	p.body = nil
+}
+
+func whole(rest int) int { return rest }
+func bytewise(int) int   { return 1 }
+
+// cutAt is whole but for a cut at n.
+func cutAt(n int) func(int) int {
+	return func(rest int) int {
+		first := n
+		n = rest
+		return first
+	}
+}
+
+// testPlay checks that b gives the events and the violation, however it is cut.
+func testPlay(t *testing.T, recv Recv, b []byte, want []string, err *Violation) {
+	t.Helper()
+	check := func(how string, direct bool, chop func(int) int) {
+		t.Helper()
+		events, v := play(t, recv, b, direct, chop)
+		if !slices.Equal(events, want) || v != err {
+			t.Errorf("%s, direct %v: % x\ngot  %s, violation %v\nwant %s, violation %v", how, direct, b,
+				strings.Join(events, ", "), v, strings.Join(want, ", "), err)
+		}
+	}
+	for _, direct := range []bool{false, true} {
+		check("whole", direct, whole)
+		check("one byte at a time", direct, bytewise)
+		for i := 1; i < len(b); i++ {
+			check(fmt.Sprintf("cut at %d", i), direct, cutAt(i))
+		}
+	}
+}
+
+func TestRecv(t *testing.T) {
+	for _, tt := range dialogues {
+		for _, role := range tt.to() {
+			t.Run(fmt.Sprintf("%v/%s", role, tt.name), func(t *testing.T) {
+				b := wire(role, tt.frames)
+				testPlay(t, tt.recv(role), b, tt.want, tt.err)
+
+				for i := range b {
+					events, v := play(t, tt.recv(role), b[:i], false, whole)
+					again, u := play(t, tt.recv(role), b[:i], false, bytewise)
+					if !slices.Equal(events, again) || u != v {
+						t.Errorf("% x\nwhole          %q, violation %v\nbyte by byte %q, violation %v", b[:i], events, v, again, u)
+					}
+					if v != nil && v != tt.err {
+						t.Errorf("% x: violation %v, in full %v", b[:i], v, tt.err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestRecvLengths plays frames that are too long to be cut everywhere.
+func TestRecvLengths(t *testing.T) {
+	for _, role := range []Role{Server, Client} {
+		for _, n := range []int{0, 1, 125, 126, 127, 65535, 65536, 70000} {
+			for _, b0 := range []byte{0x81, 0x82} {
+				body := strings.Repeat("x", n)
+				b := wire(role, []fr{f(b0, body), f(0x89, "behind")})
+				want := []string{fmt.Sprintf("%v %q.", frame.Opcode(b0&15), body), `ping "behind"`}
+				// Around the header, the threshold of Mask and the end.
+				for _, at := range []int{1, 2, 3, 4, 6, 9, 10, 12, 13, 14, 15, 2061, 2062, 4096, len(b) - 13, len(b) - 12, len(b) - 8, len(b) - 1, len(b)} {
+					if at < 1 || at > len(b) {
+						continue
+					}
+					for _, direct := range []bool{false, true} {
+						events, v := play(t, Recv{Role: role}, b, direct, cutAt(at))
+						if !slices.Equal(events, want) || v != nil {
+							t.Errorf("%v, %v of %d bytes, cut at %d, direct %v: other events, or violation %v", role, frame.Opcode(b0&15), n, at, direct, v)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestRecvFirstTwo takes all values of the first two bytes in all states. A
+// wrong frame is refused with these, and the same way when more has come.
+func TestRecvFirstTwo(t *testing.T) {
+	rest := strings.Repeat("\x01", frame.MaxHeaderSize+frame.MaxControlPayload)
+	for _, role := range []Role{Server, Client} {
+		for _, open := range []frame.Opcode{0, frame.Text, frame.Binary} {
+			for i := range 1 << 16 {
+				two := []byte{byte(i >> 8), byte(i)}
+				wrong := wrongs(role, open, two[0], two[1])
+				recv := Recv{Role: role, open: open}
+				ev, n, v := recv.Next(two)
+				if len(wrong) == 0 && v != nil || len(wrong) > 0 && !slices.Contains(wrong, v) {
+					t.Fatalf("%v, open %v: Next(% x) gives %v, want one of %v", role, open, two, v, wrong)
+				}
+				if v == nil {
+					continue
+				}
+				if n != 0 || ev.Kind != None {
+					t.Fatalf("%v, open %v: Next(% x) = %+v, %d with a violation", role, open, two, ev, n)
+				}
+				for _, more := range []int{1, 2, 7, 8, 12, len(rest)} {
+					recv := Recv{Role: role, open: open}
+					if _, _, u := recv.Next(append(two, rest[:more]...)); u != v {
+						t.Fatalf("%v, open %v: Next(% x) gives %v, and %v with %d bytes more", role, open, two, v, u, more)
+					}
+				}
+			}
+		}
+	}
+}
+
+// wrongs returns the rules that the first two bytes of a frame break.
+func wrongs(role Role, open frame.Opcode, b0, b1 byte) (list []*Violation) {
+	add := func(wrong bool, v *Violation) {
+		if wrong {
+			list = append(list, v)
+		}
+	}
+	fin, op, masked, length := b0 >= 128, b0%16, b1 >= 128, b1%128
+	add(b0/16%8 != 0, ErrReservedBit)
+	add(op >= 3 && op <= 7 || op >= 11, ErrReservedOpcode)
+	add(role == Server && !masked, ErrNotMasked)
+	add(role == Client && masked, ErrMasked)
+	add(op >= 8 && !fin, ErrControlFragmented)
+	add(op >= 8 && length > 125, ErrControlTooLong)
+	add(op == 0 && open == 0, ErrNothingToContinue)
+	add((op == 1 || op == 2) && open != 0, ErrMessageUnfinished)
+	return list
+}
+
+// TestRecvOrder: where a frame breaks several rules, the answer that helps is
+// the one about the frame and not the one about its place.
+func TestRecvOrder(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		frame fr
+		want  *Violation
+	}{
+		{"reserved bit before everything", fr{"\x73\x7e", "", true}, ErrReservedBit},
+		{"reserved opcode before masking", fr{"\x0f\x7e", "", true}, ErrReservedOpcode},
+		{"length of a control frame before its form", fr{"\x89\x7e\x00\x01", "", false}, ErrControlTooLong},
+		{"place before the form of a length", fr{"\x80\x7e\x00\x01", "", false}, ErrNothingToContinue},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			testPlay(t, Recv{}, wire(Server, []fr{tt.frame}), nil, tt.want)
+		})
+	}
+}
+
+// TestRecvNothing: a Next without bytes asks for more and changes nothing,
+// wherever it comes.
+func TestRecvNothing(t *testing.T) {
+	recv := Recv{Role: Client}
+	b := wire(Client, []fr{f(0x01, "ab"), f(0x89, ""), f(0x80, "c")})
+	for i := 0; ; {
+		before := recv
+		if ev, n, v := recv.Next(nil); ev.Kind != None || n != 0 || v != nil {
+			t.Fatalf("at byte %d: Next(nil) = %+v, %d, %v", i, ev, n, v)
+		}
+		if recv != before {
+			t.Fatalf("at byte %d: Next(nil) changed %+v to %+v", i, before, recv)
+		}
+		if i == len(b) {
+			break
+		}
+		_, n, v := recv.Next(b[i:])
+		if n == 0 || v != nil {
+			t.Fatalf("at byte %d: took %d, %v", i, n, v)
+		}
+		i += n
+	}
+}
+
+func TestRecvAllocs(t *testing.T) {
+	for _, tt := range dialogues {
+		for _, role := range tt.to() {
+			b := wire(role, tt.frames)
+			buf := make([]byte, len(b))
+			allocs := testing.AllocsPerRun(5, func() {
+				recv := tt.recv(role)
+				rest := buf[:copy(buf, b)]
+				for {
+					_, n, v := recv.Next(rest)
+					if n == 0 || v != nil {
+						return
+					}
+					rest = rest[n:]
+				}
+			})
+			if allocs != 0 {
+				t.Errorf("%v/%s: Next allocates %v times", role, tt.name, allocs)
+			}
+		}
+	}
+	recv := Recv{header: frame.Header{Masked: true, Length: 1 << 62}, left: 1 << 62, open: frame.Text}
+	p := make([]byte, 4096)
+	if allocs := testing.AllocsPerRun(5, func() {
+		clear(p)
+		recv.header.Key = [4]byte{}
+		if v := recv.Payload(p); v != nil {
+			t.Fatal(v)
+		}
+	}); allocs != 0 {
+		t.Errorf("Payload allocates %v times", allocs)
+	}
+}
+
+func (r Role) String() string {
+	return map[Role]string{Server: "to a server", Client: "to a client"}[r]
+}

@@ -1,0 +1,151 @@
+package wstest
+
+import (
+	"bufio"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/airlock-go/websocket"
+)
+
+// handshake is a valid opening handshake.
+const handshake = "GET /ws HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+
+// Connect makes a connection over some transport: the server's end from
+// Upgrade, the other as a Peer. Both are closed when the test ends.
+type Connect func(t testing.TB, opts *websocket.Options) (*websocket.Conn, *Peer)
+
+// OnEach runs a test over every transport that there is.
+func OnEach(t *testing.T, test func(t *testing.T, connect Connect)) {
+	for _, transport := range []struct {
+		name    string
+		connect Connect
+	}{
+		{"memory", Memory},
+		{"tcp", TCP},
+		{"tls", TLS},
+	} {
+		t.Run(transport.name, func(t *testing.T) { test(t, transport.connect) })
+	}
+}
+
+// Memory connects through a Pipe, for bubbles of testing/synctest.
+func Memory(t testing.TB, opts *websocket.Options) (*websocket.Conn, *Peer) {
+	return MemorySize(t, opts, 0)
+}
+
+// MemorySize connects through a Pipe that holds size bytes each way.
+func MemorySize(t testing.TB, opts *websocket.Options, size int) (*websocket.Conn, *Peer) {
+	server, client := Pipe(size)
+	return Over(t, server, client, opts)
+}
+
+// Over connects over the two ends of a connection of the test's, without
+// net/http.
+func Over(t testing.TB, server, client net.Conn, opts *websocket.Options) (*websocket.Conn, *Peer) {
+	t.Helper()
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(handshake)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := websocket.Upgrade(&hijackable{httptest.NewRecorder(), server}, r, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := NewPeer(t, client, nil)
+	p.readResponse()
+	t.Cleanup(func() {
+		client.Close()
+		c.CloseNow()
+	})
+	return c, p
+}
+
+// hijackable is a ResponseWriter over a connection of the test's.
+type hijackable struct {
+	http.ResponseWriter
+	conn net.Conn
+}
+
+func (h *hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return h.conn, bufio.NewReadWriter(bufio.NewReader(h.conn), bufio.NewWriter(h.conn)), nil
+}
+
+func (p *Peer) readResponse() {
+	p.t.Helper()
+	resp, err := http.ReadResponse(p.r, nil)
+	if err != nil {
+		p.t.Fatalf("peer: response: %v", err)
+	}
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		body, _ := io.ReadAll(resp.Body)
+		p.t.Fatalf("peer: got %s: %s", resp.Status, body)
+	}
+}
+
+// TCP connects through a net/http server on the loopback.
+func TCP(t testing.TB, opts *websocket.Options) (*websocket.Conn, *Peer) {
+	return serve(t, opts, false)
+}
+
+// TLS is TCP with TLS.
+func TLS(t testing.TB, opts *websocket.Options) (*websocket.Conn, *Peer) {
+	return serve(t, opts, true)
+}
+
+func serve(t testing.TB, opts *websocket.Options, secure bool) (*websocket.Conn, *Peer) {
+	t.Helper()
+	conns := make(chan *websocket.Conn, 1)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Upgrade(w, r, opts)
+		if err != nil {
+			t.Errorf("upgrade: %v", err)
+		}
+		conns <- c
+	}))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	if secure {
+		s.StartTLS()
+	} else {
+		s.Start()
+	}
+	t.Cleanup(s.Close)
+	p := dial(t, s, secure)
+	p.Send([]byte(handshake)...)
+	p.readResponse()
+	c := <-conns
+	if c == nil {
+		t.FailNow()
+	}
+	t.Cleanup(func() {
+		p.Close()
+		c.CloseNow()
+	})
+	return c, p
+}
+
+func dial(t testing.TB, s *httptest.Server, secure bool) *Peer {
+	t.Helper()
+	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if secure {
+		roots := x509.NewCertPool()
+		roots.AddCert(s.Certificate())
+		conn = tls.Client(conn, &tls.Config{RootCAs: roots, ServerName: "example.com"})
+	}
+	if err := conn.SetDeadline(time.Now().Add(Patience)); err != nil {
+		t.Fatal(err)
+	}
+	return NewPeer(t, conn, nil)
+}
