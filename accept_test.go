@@ -92,7 +92,7 @@ func TestHandshakeFIPS(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), exe, "-test.v", "-test.run=^TestHandshakeFIPS$/^plain$|^TestHandshakeFIPS$/^middleware$")
-	cmd.Env = append(os.Environ(), fipsChild+"=1", "GODEBUG=fips140=only")
+	cmd.Env = append(os.Environ(), fipsChild+"=1", "GORACE=atexit_sleep_ms=0", "GODEBUG=fips140=only")
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: TestHandshakeFIPS/plain/") {
 		t.Errorf("with %s: %v\n%s", cmd.Env[len(cmd.Env)-1], err, out)

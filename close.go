@@ -112,7 +112,7 @@ func (c *Conn) closeWith(ctx context.Context, e *CloseError) error {
 		err = c.discard(ctx)
 	}
 	if ctx.Err() != nil {
-		err = interrupted("close", ctx)
+		err = fmt.Errorf("the peer did not answer in time: %w", context.Cause(ctx))
 	}
 	c.end(c.stream.Abort)
 	if c.answer.Load() {

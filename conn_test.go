@@ -81,7 +81,7 @@ func TestErrorText(t *testing.T) {
 	}{
 		{&websocket.CloseError{Code: 1000, Reason: "bye"}, `websocket: closed by peer with 1000 (normal closure): "bye"`},
 		{&websocket.CloseError{Code: 4000}, `websocket: closed by peer with 4000`},
-		{&websocket.CloseError{Code: 1001, Sent: true, Err: net.ErrClosed}, `websocket: closed by this end with 1001 (going away): use of closed network connection`},
+		{&websocket.CloseError{Code: 1001, Sent: true, Err: net.ErrClosed}, `websocket: closed by this end with 1001 (going away)`},
 		{&websocket.CloseError{Code: 1006, Err: cause}, `websocket: closed by the network with 1006 (abnormal closure): cause`},
 		{&websocket.CloseError{Code: 1002, Sent: true, Reason: "cause", Err: cause}, `websocket: closed by this end with 1002 (protocol error): "cause"`},
 		{&websocket.CloseError{Code: 1000, Reason: "line\nbreak"}, `websocket: closed by peer with 1000 (normal closure): "line\nbreak"`},

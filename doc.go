@@ -15,6 +15,7 @@
 //				log.Print(err)
 //				return
 //			}
+//			// A write that fails ends the connection, and so the loop.
 //			c.Write(context.Background(), m.Type, m.Data)
 //		}
 //	}

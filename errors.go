@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -143,7 +144,8 @@ func (e *CloseError) Error() string {
 	if e.Reason != "" {
 		s += ": " + strconv.Quote(e.Reason)
 	}
-	if e.Err != nil && e.Err.Error() != e.Reason {
+	// net.ErrClosed is for errors.Is; "this end" says as much.
+	if e.Err != nil && e.Err != net.ErrClosed && e.Err.Error() != e.Reason {
 		s += ": " + e.Err.Error()
 	}
 	return s

@@ -15,7 +15,8 @@ import (
 // are only read, so one value may serve any number of concurrent handshakes.
 //
 // A mistake in the options (an origin or a subprotocol that is none) is
-// answered with 500 to every request, and the error of Upgrade quotes it.
+// answered with 500 to every request, and the error of Upgrade quotes it;
+// Validate finds it when the program starts.
 type Options struct {
 	// Subprotocols are the subprotocols spoken here, in order of preference.
 	// The first that the client offers is chosen; names are compared with their
@@ -148,7 +149,7 @@ type decision struct {
 // decide reads the client's opening handshake and makes the server's (RFC 6455,
 // section 4.2). It depends on its arguments alone and writes nothing.
 func decide(r *http.Request, opts *Options, via *switcher) (d decision, refusal *HandshakeError) {
-	if err := opts.check(); err != nil {
+	if err := opts.Validate(); err != nil {
 		return d, refuseSilently(err)
 	}
 	for _, require := range requirements { // section 4.2.1
@@ -184,8 +185,13 @@ func decide(r *http.Request, opts *Options, via *switcher) (d decision, refusal 
 	return d, refusal
 }
 
-// check finds the mistakes of the programmer.
-func (o *Options) check() error {
+// Validate returns an error that quotes the first element of TrustedOrigins that
+// is no origin, or of Subprotocols that is no token; nil for nil Options. Upgrade
+// calls it, so a program need not.
+func (o *Options) Validate() error {
+	if o == nil {
+		return nil
+	}
 	for _, s := range o.TrustedOrigins {
 		if _, err := parsePattern(s); err != nil {
 			return err

@@ -33,7 +33,11 @@ func newSwitcher(w http.ResponseWriter) *switcher {
 			s.hijacker = t
 			return s
 		case interface{ Unwrap() http.ResponseWriter }:
-			s.end = t.Unwrap()
+			inner := t.Unwrap()
+			if inner == nil {
+				return s
+			}
+			s.end = inner
 		default:
 			return s
 		}
@@ -43,7 +47,7 @@ func newSwitcher(w http.ResponseWriter) *switcher {
 // check reports why the switch cannot be made.
 func (s *switcher) check() error {
 	if s.hijacker == nil {
-		return fmt.Errorf("the ResponseWriter cannot be hijacked: %T is neither a http.Hijacker nor has it an Unwrap method "+
+		return fmt.Errorf("the ResponseWriter cannot be hijacked: %T is no http.Hijacker and has no Unwrap method that leads to one "+
 			"(the usual one is that of http.TimeoutHandler, which must not be around a WebSocket)", s.end)
 	}
 	return checkHeader(s.w.Header())

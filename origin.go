@@ -3,6 +3,7 @@ package websocket
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -50,9 +51,10 @@ func splitAuthority(s string) (host, port string, ok bool) {
 		}
 	}
 	if name, bracketed := strings.CutPrefix(host, "["); bracketed {
-		// An IPv6 address, possibly with a zone.
+		// An IPv6 address; a zone means nothing to anybody but its own host.
 		name, ok = strings.CutSuffix(name, "]")
-		if !ok || strings.Trim(name, "0123456789abcdefABCDEF:.") != "" {
+		addr, err := netip.ParseAddr(name)
+		if !ok || err != nil || !addr.Is6() || addr.Zone() != "" {
 			return "", "", false
 		}
 	} else if strings.ContainsFunc(host, notInHost) {
@@ -107,7 +109,7 @@ func parsePattern(s string) (originPattern, error) {
 	switch {
 	case s == "*":
 		return p, fmt.Errorf("trusted origin %q: to trust every origin, set InsecureAllowAnyOrigin", s)
-	case !ok || strings.Contains(plain, "*") || p.subdomains && p.host == "":
+	case !ok || strings.Contains(plain, "*") || p.subdomains && (p.host == "" || p.host[0] == '['):
 		return p, fmt.Errorf("trusted origin %q is no serialised origin: it must be like \"https://app.example.com\", "+
 			"\"https://*.example.com\", \"https://example.com:8443\" or \"null\"", s)
 	}

@@ -52,7 +52,8 @@ func chooseSubprotocol(r *http.Request, offered []string, opts *Options) (string
 	var chosen string
 	if opts.SelectSubprotocol != nil {
 		var err error
-		chosen, err = opts.SelectSubprotocol(r, offered)
+		// A copy: what the hook does to it is no offer of the client's.
+		chosen, err = opts.SelectSubprotocol(r, slices.Clone(offered))
 		if err != nil {
 			return "", refuseFor(err)
 		}
@@ -84,10 +85,15 @@ func subprotocolWanted(opts *Options) string {
 // tree, or else 403 without a word of what the error says.
 func refuseFor(err error) *HandshakeError {
 	e, ok := errors.AsType[*HandshakeError](err)
-	if !ok || e == nil {
+	switch {
+	case !ok:
 		return &HandshakeError{Status: http.StatusForbidden, Err: err}
+	case e == nil:
+		// It is not kept, for to walk the tree with it would panic.
+		return &HandshakeError{Status: http.StatusForbidden, Err: fmt.Errorf("the error is a nil *HandshakeError, or wraps one (%v)", err)}
 	}
 	refusal := *e
+	refusal.Header = e.Header.Clone() // e may be the answer to other requests, too
 	refusal.Err = err
 	if e == err {
 		refusal.Err = e.Err

@@ -308,10 +308,13 @@ func TestAppendLeavesOut(t *testing.T) {
 	}
 }
 
-func TestMaxHeaderSize(t *testing.T) {
+func TestSizes(t *testing.T) {
 	longest := Append(nil, Header{Masked: true, Length: math.MaxInt64})
 	if len(longest) != MaxHeaderSize {
 		t.Errorf("longest header has %d bytes, want %d", len(longest), MaxHeaderSize)
+	}
+	if MaxControlPayload != 125 {
+		t.Errorf("MaxControlPayload = %d, want 125", MaxControlPayload)
 	}
 }
 

@@ -40,10 +40,8 @@ func parseFlags(args []string) (config, error) {
 	case err != nil:
 	case fs.NArg() > 0:
 		err = fmt.Errorf("unexpected argument %q", fs.Arg(0))
-	case opts.MaxMessageSize == 0:
-		err = errors.New("-max must not be 0; negative is no limit")
-	case opts.RequireSubprotocol && len(opts.Subprotocols) == 0:
-		err = errors.New("-require-subprotocol needs -subprotocols")
+	default:
+		err = opts.Validate()
 	}
 	return cfg, err
 }

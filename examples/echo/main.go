@@ -116,11 +116,12 @@ type server struct {
 
 func (s *server) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
-		if websocket.IsUpgrade(r) {
-			s.echo(w, r)
-		} else {
+	mux.HandleFunc("/{$}", func(w http.ResponseWriter, r *http.Request) {
+		// The page is for browsers; any other client is told what is spoken here.
+		if !websocket.IsUpgrade(r) && strings.Contains(r.Header.Get("Accept"), "text/html") {
 			servePage(w, r)
+		} else {
+			s.echo(w, r)
 		}
 	})
 	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) {

@@ -25,7 +25,7 @@ type dialogue struct {
 	start Recv // but for the Role and Max
 }
 
-func (d dialogue) to() []Role {
+func (d dialogue) roles() []Role {
 	if d.only != nil {
 		return d.only
 	}
@@ -114,6 +114,8 @@ var dialogues = []dialogue{
 	{name: "0 in 16 bits", frames: []fr{{head: "\x82\x7e\x00\x00"}}, err: ErrLengthNotMinimal},
 	{name: "125 in 16 bits", frames: []fr{{head: "\x82\x7e\x00\x7d", body: strings.Repeat("x", 125)}}, err: ErrLengthNotMinimal},
 	{name: "65535 in 64 bits", frames: []fr{{head: "\x81\x7f\x00\x00\x00\x00\x00\x00\xff\xff", body: "x"}}, err: ErrLengthNotMinimal},
+	{name: "the first two bytes are wrong, the length too", frames: []fr{{head: "\x80\x7e\x00\x01"}}, err: ErrNothingToContinue},
+	{name: "a ping is too long, the length not minimal", frames: []fr{{head: "\x89\x7e\x00\x01", body: "p"}}, err: ErrControlTooLong},
 	{name: "length 2^63", frames: []fr{{head: "\x82\x7f\x80\x00\x00\x00\x00\x00\x00\x00", body: "x"}}, err: ErrLengthOverflow},
 	{name: "length 2^64-1 with a limit", frames: []fr{{head: "\x82\x7f\xff\xff\xff\xff\xff\xff\xff\xff", body: "x"}}, err: ErrLengthOverflow, max: 1},
 

@@ -12,8 +12,9 @@ const MaxFrames = 1 << 16
 // A caller gives Next what it has, drops the bytes that Next took, and gets
 // more when it took none. The events and the error do not depend on how the
 // bytes were cut, except that the payload of a data frame comes in as many
-// pieces as the caller's buffers had. After an error the connection has failed
-// and the Recv must not be used again.
+// pieces as the caller's buffers had; of a frame whose text is wrong, the piece
+// with the wrong byte is not handed out, and those before are. After an error
+// the connection has failed and the Recv must not be used again.
 type Recv struct {
 	Role Role
 

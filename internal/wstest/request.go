@@ -1,6 +1,7 @@
 package wstest
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -46,9 +47,13 @@ func Handshake(edits ...string) string {
 // comes through as well, for tests of what Upgrade itself says to it.
 func Request(edits ...string) *http.Request {
 	h := newHandshake(edits)
+	target, err := url.ParseRequestURI(h.target)
+	if err != nil {
+		panic("wstest: " + err.Error())
+	}
 	r := &http.Request{
 		Method:     h.method,
-		URL:        &url.URL{Path: h.target},
+		URL:        target,
 		Proto:      h.proto,
 		Header:     make(http.Header),
 		Body:       http.NoBody,
@@ -63,7 +68,7 @@ func Request(edits ...string) *http.Request {
 		name, value, _ := strings.Cut(line, ":")
 		r.Header.Add(name, strings.Trim(value, " \t"))
 	}
-	r.Host = r.Header.Get("Host")
+	r.Host = cmp.Or(target.Host, r.Header.Get("Host"))
 	r.Header.Del("Host")
 	if length := r.Header.Get("Content-Length"); length != "" {
 		n, err := strconv.ParseInt(length, 10, 64)

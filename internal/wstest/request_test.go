@@ -43,7 +43,8 @@ func TestHandshake(t *testing.T) {
 func TestRequest(t *testing.T) {
 	for _, edits := range [][]string{
 		nil,
-		{"POST", "/x", "HTTP/1.0"},
+		{"POST", "/x?y", "HTTP/1.0"},
+		{"http://h:1/x"},
 		{"-Host"},
 		{"Origin:  http://h \t", "+origin: null"},
 		{"sec-websocket-protocol:a"},
@@ -73,7 +74,7 @@ func TestRequest(t *testing.T) {
 }
 
 func TestRequestPanics(t *testing.T) {
-	for _, edit := range []string{"A: b\r\nC: d", "A\n", "HTTP/x", "Content-Length: x"} {
+	for _, edit := range []string{"A: b\r\nC: d", "A\n", "HTTP/x", "/%", "Content-Length: x"} {
 		func() {
 			defer func() {
 				if recover() == nil {

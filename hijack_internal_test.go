@@ -1,0 +1,134 @@
+package websocket
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestHijackedRead(t *testing.T) {
+	client, conn := net.Pipe()
+	defer conn.Close()
+	go func() {
+		io.WriteString(client, "later")
+		client.Close()
+	}()
+	s := newHijacked(conn, []byte("early"))
+	var got []byte
+	p := make([]byte, 3)
+	for {
+		n, err := s.Read(p)
+		got = append(got, p[:n]...)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if string(got) != "earlylater" {
+		t.Errorf("read %q, want what came early and then the rest", got)
+	}
+	if s.early != nil {
+		t.Errorf("%d bytes that came early are kept for ever", cap(s.early))
+	}
+}
+
+func TestHijackedWriteBuffers(t *testing.T) {
+	client, conn := net.Pipe()
+	defer conn.Close()
+	read := make(chan string)
+	go func() {
+		b, _ := io.ReadAll(client)
+		read <- string(b)
+	}()
+	s := newHijacked(conn, nil)
+	n, err := s.WriteBuffers(&net.Buffers{[]byte("ab"), nil, []byte("cde")})
+	if n != 5 || err != nil {
+		t.Errorf("WriteBuffers = %d, %v, want 5, nil", n, err)
+	}
+	conn.Close()
+	if got := <-read; got != "abcde" {
+		t.Errorf("wrote %q, want abcde", got)
+	}
+}
+
+// halfCloser is a connection that can be half-closed.
+type halfCloser struct {
+	net.Conn
+	err error
+}
+
+func (c halfCloser) CloseWrite() error { return c.err }
+
+func TestHijackedCloseWrite(t *testing.T) {
+	closed := errors.New("closed")
+	if err := newHijacked(halfCloser{err: closed}, nil).CloseWrite(); err != closed {
+		t.Errorf("CloseWrite of a connection that has it = %v, want its result", err)
+	}
+	if err := newHijacked(struct{ net.Conn }{}, nil).CloseWrite(); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("CloseWrite of another connection = %v, want %v", err, errors.ErrUnsupported)
+	}
+}
+
+func TestHijackedDirect(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		conn net.Conn
+		want bool
+	}{
+		{"TCP", new(net.TCPConn), true},
+		{"Unix", new(net.UnixConn), true},
+		{"TLS", new(tls.Conn), false},
+		{"wrapped", struct{ *net.TCPConn }{}, false},
+	} {
+		if got := newHijacked(tt.conn, nil).Direct(); got != tt.want {
+			t.Errorf("%s: Direct() = %t, want %t", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestHijackedAbort: over TLS, Close says goodbye and waits five seconds for a
+// peer that does not listen. Abort closes all the same, and at once.
+func TestHijackedAbort(t *testing.T) {
+	s := httptest.NewTLSServer(nil)
+	s.Close()
+	synctest.Test(t, func(t *testing.T) {
+		// took opens a connection over TLS and tells how long it took to end it.
+		took := func(end func(*hijacked) error) time.Duration {
+			a, b := net.Pipe()
+			defer b.Close()
+			conn := tls.Server(a, &tls.Config{Certificates: s.TLS.Certificates, SessionTicketsDisabled: true})
+			shaken := make(chan error)
+			go func() { shaken <- tls.Client(b, &tls.Config{InsecureSkipVerify: true}).Handshake() }()
+			if err := errors.Join(conn.Handshake(), <-shaken); err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			_ = end(newHijacked(conn, nil))
+			if _, err := a.Write([]byte("x")); err != io.ErrClosedPipe {
+				t.Errorf("the connection underneath is open: write = %v", err)
+			}
+			return time.Since(start)
+		}
+		if d := took((*hijacked).Close); d == 0 {
+			t.Fatal("Close waits for nobody, so this proves nothing")
+		}
+		if d := took((*hijacked).Abort); d != 0 {
+			t.Errorf("Abort took %v", d)
+		}
+	})
+	plain, other := net.Pipe()
+	defer other.Close()
+	if err := newHijacked(plain, nil).Abort(); err != nil {
+		t.Errorf("Abort = %v", err)
+	}
+	if _, err := plain.Write([]byte("x")); err != io.ErrClosedPipe {
+		t.Errorf("write after Abort = %v, want %v", err, io.ErrClosedPipe)
+	}
+}
