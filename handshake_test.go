@@ -449,6 +449,9 @@ func (row *handshakeRow) checkError(t *testing.T, text string, u upgraded, got *
 			t.Errorf("error %q does not say %q", message, w)
 		}
 	}
+	if strings.Count(message, "handshake refused") != 1 {
+		t.Errorf("error %q says it twice", message)
+	}
 	if strings.ContainsAny(message, "\r\n\x00") {
 		t.Errorf("error %q would break a log", message)
 	}

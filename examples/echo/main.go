@@ -117,8 +117,7 @@ type server struct {
 func (s *server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/{$}", func(w http.ResponseWriter, r *http.Request) {
-		// The page is for browsers; any other client is told what is spoken here.
-		if !websocket.IsUpgrade(r) && strings.Contains(r.Header.Get("Accept"), "text/html") {
+		if wantsPage(r) {
 			servePage(w, r)
 		} else {
 			s.echo(w, r)
@@ -128,6 +127,13 @@ func (s *server) routes() http.Handler {
 		w.WriteHeader(http.StatusNoContent)
 	})
 	return mux
+}
+
+// wantsPage tells browsers from clients that did not mean to open a page, and
+// had better be told what is spoken here.
+func wantsPage(r *http.Request) bool {
+	return !websocket.IsUpgrade(r) && (r.Method == http.MethodGet || r.Method == http.MethodHead) &&
+		strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 // echo answers the handshake and sends back what comes, until the connection

@@ -87,7 +87,7 @@ func (p *running) stop() string {
 var anyCertificate = &tls.Config{InsecureSkipVerify: true}
 
 // get requests a page, with a connection of its own.
-func (p *running) get(method, path string) (*http.Response, string) {
+func (p *running) get(method, path, accept string) (*http.Response, string) {
 	p.t.Helper()
 	transport := &http.Transport{TLSClientConfig: anyCertificate.Clone(), ForceAttemptHTTP2: true}
 	defer transport.CloseIdleConnections()
@@ -98,6 +98,7 @@ func (p *running) get(method, path string) (*http.Response, string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	req.Header.Set("Accept", accept)
 	client := &http.Client{Transport: transport, Timeout: patience}
 	resp, err := client.Do(req)
 	if err != nil {
@@ -271,7 +272,7 @@ func TestPage(t *testing.T) {
 			p := start(t, test.args...)
 			nonces := map[string]bool{}
 			for range 2 {
-				resp, body := p.get("GET", "/")
+				resp, body := p.get("GET", "/", "text/html,*/*")
 				h := resp.Header
 				if resp.StatusCode != http.StatusOK || resp.Proto != test.proto {
 					t.Errorf("%s %s", resp.Proto, resp.Status)
@@ -301,15 +302,16 @@ func TestPage(t *testing.T) {
 func TestOtherRequests(t *testing.T) {
 	p := start(t)
 	for _, test := range []struct {
-		method, path string
-		status       int
+		method, path, accept string
+		status               int
 	}{
-		{"HEAD", "/", http.StatusOK},
-		{"POST", "/", http.StatusMethodNotAllowed},
-		{"GET", "/favicon.ico", http.StatusNoContent},
-		{"GET", "/page.html", http.StatusNotFound},
+		{"HEAD", "/", "text/html", http.StatusOK},
+		{"GET", "/", "*/*", http.StatusUpgradeRequired},
+		{"POST", "/", "text/html", http.StatusUpgradeRequired},
+		{"GET", "/favicon.ico", "image/*", http.StatusNoContent},
+		{"GET", "/page.html", "text/html", http.StatusNotFound},
 	} {
-		if resp, _ := p.get(test.method, test.path); resp.StatusCode != test.status {
+		if resp, _ := p.get(test.method, test.path, test.accept); resp.StatusCode != test.status {
 			t.Errorf("%s %s: %s, want %d", test.method, test.path, resp.Status, test.status)
 		}
 	}
@@ -437,8 +439,8 @@ func TestBadFlags(t *testing.T) {
 	for _, args := range [][]string{
 		{"-nonsense"},
 		{"-max", "much"},
-		{"-max", "0"},
-		{"-require-subprotocol"},
+		{"-origins", "nowhere"},
+		{"-subprotocols", "(x)"},
 		{"argument"},
 		{"-addr", "nowhere"},
 		{"-addr", p.url.Host}, // taken
