@@ -50,12 +50,7 @@ func (c *Conn) Close(ctx context.Context, code CloseCode, reason string) error {
 // of closing the transport.
 func (c *Conn) CloseNow() error {
 	c.settle(&CloseError{Code: CloseAbnormal, Sent: true, Err: net.ErrClosed})
-	select {
-	case <-c.done:
-		return nil
-	default:
-	}
-	// A graceful end may be under way, and waiting.
+	// A graceful end may be under way, and waiting. Or it is over.
 	err := c.stream.Abort()
 	c.end(func() error { return nil })
 	if errors.Is(err, net.ErrClosed) {

@@ -181,6 +181,7 @@ func TestCloseMistakes(t *testing.T) {
 		{"out of range", 5000, "", 1000, "", "5000"},
 		{"that wraps round", 1000 + 1<<16, "", 1000, "", "66536"},
 		{"a long reason", 1000, long, 1000, long[:122], "at most 123"},
+		{"a long reason in ASCII", 1000, strings.Repeat("a", 200), 1000, strings.Repeat("a", 123), "at most 123"},
 		{"a reason that is not UTF-8", 1000, "ok\xffno", 1000, "ok", "not UTF-8"},
 		{"a reason with a replacement character", 1000, "ok\ufffd!", 1000, "ok\ufffd!", ""},
 		{"a long reason that is not UTF-8", 1000, long + "\xff", 1000, long[:122], "not UTF-8"},
@@ -453,6 +454,46 @@ func TestCloseFrameArrives(t *testing.T) {
 			checkEnd(t, c, websocket.CloseProtocolError, "frame from a client is not masked", true)
 		}
 	})
+}
+
+// TestOddTransport: a connection that cannot close one half only, and whose
+// Close fails.
+func TestOddTransport(t *testing.T) {
+	failure := errors.New("close failed")
+	t.Run("no half close", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			server, client := wstest.Pipe(0)
+			c, p := wstest.Over(t, struct{ net.Conn }{server}, client, nil)
+			p.SendClose(1000, "")
+			start := time.Now()
+			if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != 1000 {
+				t.Errorf("got %v", err)
+			}
+			if took := time.Since(start); took != 0 {
+				t.Errorf("it lingered for %v, though the peer waits for this end", took)
+			}
+			p.ExpectClose(1000, "")
+			p.ExpectEOF()
+		})
+	})
+	t.Run("Close fails", func(t *testing.T) {
+		server, client := wstest.Pipe(0)
+		c, _ := wstest.Over(t, failingClose{server, failure}, client, nil)
+		if err := c.CloseNow(); err != failure {
+			t.Errorf("CloseNow: got %v", err)
+		}
+		<-c.Done()
+	})
+}
+
+type failingClose struct {
+	net.Conn
+	err error
+}
+
+func (c failingClose) Close() error {
+	c.Conn.Close()
+	return c.err
 }
 
 // TestEverythingAtOnce does what one should not: everything from everywhere,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"testing"
 	"testing/synctest"
 
@@ -95,6 +96,21 @@ func TestErrorText(t *testing.T) {
 		want := fmt.Sprint(int(code))
 		if got := code.String(); got != want && (len(got) < len(want)+4 || got[:len(want)+2] != want+" (") {
 			t.Errorf("code %d: got %q", int(code), got)
+		}
+	}
+}
+
+// TestTimeLimits: who looks for timeouts finds these, and not the end of a
+// context, after which one would read on.
+func TestTimeLimits(t *testing.T) {
+	for _, err := range []error{websocket.ErrKeepAlive, websocket.ErrSlowMessage, websocket.ErrWriteTimeout} {
+		err := fmt.Errorf("wrapped: %w", &websocket.CloseError{Code: 1006, Err: err})
+		ne, ok := errors.AsType[net.Error](err)
+		if !ok || !ne.Timeout() || ne.(interface{ Temporary() bool }).Temporary() {
+			t.Errorf("%v is no net.Error with Timeout", err)
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v is not what it should be to errors.Is", err)
 		}
 	}
 }

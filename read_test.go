@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/airlock-go/websocket"
 	"github.com/airlock-go/websocket/frame"
@@ -210,6 +211,50 @@ func TestReaderDrained(t *testing.T) {
 	if _, err := r.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("the drained stream: got %v, want io.EOF", err)
 	}
+}
+
+// TestReaderDirect: a large frame that goes straight to the caller is held
+// against the rules too, and bounded by ctx.
+func TestReaderDirect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := wstest.Memory(t, nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		text := bytes.Repeat([]byte("a"), 30_000)
+		text[20_000] = 0xff
+		b := wstest.Frame(frame.Text, true, text)
+		p.Send(b[:10_000]...)
+		_, r, err := c.Reader(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		large := make([]byte, 20_000)
+		n := 0
+		for err == nil {
+			var k int
+			k, err = r.Read(large[n:])
+			n += k
+		}
+		if n < 9_000 || n > 10_000 || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %d bytes, error %v", n, err)
+		}
+		if _, err := r.Read(large); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("after the end of ctx: got %v", err)
+		}
+		_, r, err = c.Reader(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Send(b[10_000:]...)
+		p.CloseWrite()
+		for err == nil {
+			_, err = r.Read(large)
+		}
+		if websocket.CloseStatus(err) != websocket.CloseInvalidPayload {
+			t.Errorf("got %v", err)
+		}
+		p.ExpectClose(1007, "text message is not UTF-8")
+	})
 }
 
 // TestReaderClosed: a stream that was cut short by the end of the connection

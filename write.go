@@ -356,11 +356,9 @@ func (c *Conn) sendOwed(owed []byte) {
 	b := buf[:0]
 	for len(owed) > 0 {
 		payload := owed[2 : 2+owed[1]]
-		h, err := c.wr.send.Frame(frame.Opcode(owed[0]), true, payload)
-		if err != nil {
-			return
+		if h, err := c.wr.send.Frame(frame.Opcode(owed[0]), true, payload); err == nil {
+			b = append(frame.Append(b, h), payload...)
 		}
-		b = append(frame.Append(b, h), payload...)
 		owed = owed[2+len(payload):]
 	}
 	c.wr.interrupt.watch(context.Background())

@@ -96,6 +96,9 @@ func TestWriteRefuses(t *testing.T) {
 	if _, err := c.Writer(ended, websocket.Text); !errors.Is(err, context.Canceled) {
 		t.Errorf("Writer with a ctx that has ended: got %v", err)
 	}
+	if err := c.WriteFrame(ended, frame.Text, true, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("WriteFrame with a ctx that has ended: got %v", err)
+	}
 	// None of these was sent, and none has hurt.
 	if err := c.Write(ctx, websocket.Binary, []byte("a\xff")); err != nil {
 		t.Error(err)
@@ -660,6 +663,33 @@ func TestPongBehindStalledWrite(t *testing.T) {
 			t.Errorf("got %d pongs, the last %.120q", n, last)
 		}
 	})
+}
+
+// TestWriteTimeoutTCP: where a write goes on behind what was taken, a peer that
+// takes nothing more is given up all the same.
+func TestWriteTimeoutTCP(t *testing.T) {
+	for _, size := range []int{10_000, 1 << 20} { // in one slice and in two
+		c, _ := wstest.TCP(t, &websocket.Options{WriteTimeout: 20 * time.Millisecond})
+		var err error
+		for err == nil {
+			err = c.Write(t.Context(), websocket.Binary, make([]byte, size))
+		}
+		if !errors.Is(err, websocket.ErrWriteTimeout) {
+			t.Errorf("got %v", err)
+		}
+		checkEnd(t, c, websocket.CloseAbnormal, "", true)
+	}
+}
+
+// TestPongToReset: when a reply cannot be sent, the read that owed it says so.
+func TestPongToReset(t *testing.T) {
+	c, p := wstest.Memory(t, nil)
+	p.SendFrame(frame.Ping, true, "")
+	p.Close()
+	if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != websocket.CloseAbnormal {
+		t.Errorf("got %v", err)
+	}
+	checkEnd(t, c, websocket.CloseAbnormal, "", false)
 }
 
 // TestWriteToReset: the error of a write to a peer that is gone is the end.
