@@ -322,6 +322,7 @@ func TestReadFrame(t *testing.T) {
 		t.Errorf("Read after frames: got %q, error %v", got, err)
 	}
 	p.SendClose(1000, "bye")
+	p.CloseWrite()
 	_, _, err := c.ReadFrame(ctx)
 	if ce, ok := errors.AsType[*websocket.CloseError](err); !ok || ce.Code != 1000 || ce.Reason != "bye" || ce.Sent {
 		t.Errorf("got %v, want the peer's close", err)

@@ -9,16 +9,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/airlock-go/websocket"
 )
-
-// handshake is a valid opening handshake.
-const handshake = "GET /ws HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 
 // Connect makes a connection over some transport: the server's end from
 // Upgrade, the other as a Peer. Both are closed when the test ends.
@@ -53,11 +48,7 @@ func MemorySize(t testing.TB, opts *websocket.Options, size int) (*websocket.Con
 // net/http.
 func Over(t testing.TB, server, client net.Conn, opts *websocket.Options) (*websocket.Conn, *Peer) {
 	t.Helper()
-	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(handshake)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := websocket.Upgrade(&hijackable{httptest.NewRecorder(), server}, r, opts)
+	c, err := websocket.Upgrade(&hijackable{httptest.NewRecorder(), server}, Request(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +111,7 @@ func serve(t testing.TB, opts *websocket.Options, secure bool) (*websocket.Conn,
 	}
 	t.Cleanup(s.Close)
 	p := dial(t, s, secure)
-	p.Send([]byte(handshake)...)
+	p.Send([]byte(Handshake())...)
 	p.readResponse()
 	c := <-conns
 	if c == nil {
