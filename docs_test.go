@@ -35,6 +35,17 @@ func TestRFCTable(t *testing.T) {
 // TestRFCTableMistakes: were there a mistake, TestRFCTable would find it.
 func TestRFCTableMistakes(t *testing.T) {
 	repo := newRepository(t)
+	for _, row := range tables(readDoc(t, "docs/rfc.md"), rfcColumns) {
+		for i, span := range codeSpan.FindAllString(strings.Join(row.cells[2:], "|"), -1) {
+			misspelt := tableRow{row.line, slices.Clone(row.cells)}
+			for c := range misspelt.cells {
+				misspelt.cells[c] = strings.Replace(misspelt.cells[c], span, span[:len(span)-1]+"x`", 1)
+			}
+			if len(repo.checkRFCRow(misspelt)) == 0 {
+				t.Errorf("docs/rfc.md:%d: name %d could be misspelt, as %q", row.line, i, misspelt.cells)
+			}
+		}
+	}
 	const fine = "| 5.1 | MUST mask. *So it is.* | `close.go`, net/http | `TestKey//10 two`, `TestDialogues/tls`, `empty fragments (5.4)` |"
 	for _, tt := range []struct {
 		from, to string

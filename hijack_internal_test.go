@@ -111,10 +111,14 @@ func TestHijackedAbort(t *testing.T) {
 			}
 			start := time.Now()
 			_ = end(newHijacked(conn, nil))
+			took := time.Since(start)
 			if _, err := a.Write([]byte("x")); err != io.ErrClosedPipe {
 				t.Errorf("the connection underneath is open: write = %v", err)
 			}
-			return time.Since(start)
+			if _, err := conn.Write([]byte("x")); err != net.ErrClosed {
+				t.Errorf("TLS is open: write = %v", err)
+			}
+			return took
 		}
 		if d := took((*hijacked).Close); d == 0 {
 			t.Fatal("Close waits for nobody, so this proves nothing")
