@@ -27,8 +27,9 @@ const (
 // Close ends the connection with the closing handshake (RFC 6455, section 7):
 // it sends a close frame, waits for that of the peer, and closes the transport.
 // It takes as long as the peer does, but no longer than ctx and five seconds
-// allow; then the transport is closed all the same. Messages that still arrive
-// go to a read under way, or are dropped.
+// allow; then the transport is closed all the same. With a ctx that has ended
+// already, the close frame is still sent, if that takes no longer than a second.
+// Messages that still arrive go to a read under way, or are dropped.
 //
 // Close returns nil when both close frames have passed, whoever sent the first
 // and however often it is called, and otherwise says why they have not. In any
@@ -100,7 +101,7 @@ func (c *Conn) closeWith(ctx context.Context, e *CloseError) error {
 	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()
 	c.settle(e)
-	err := c.sendClose(ctx)
+	err := c.sendCloseEven(ctx)
 	if err == nil {
 		// Whoever has the turn to read sees the peer's close frame. If nobody
 		// has it, this goroutine does.
@@ -136,7 +137,9 @@ func (c *Conn) violated(ctx context.Context, v *proto.Violation) error {
 func (c *Conn) fail(ctx context.Context, e *CloseError) error {
 	c.flushControl() // what came before was in order and is answered
 	e = c.settle(e)
-	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
+	// The peer is told even if the read that found this out has no time left.
+	// Lingering is for the peer's good, and is bounded by that read.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() {
 		// The time for manners is over; what is still waiting returns.
@@ -184,6 +187,17 @@ func (c *Conn) sendClose(ctx context.Context) error {
 	}
 	c.wr.interrupt.watch(ctx)
 	return c.transmit(h, payload)
+}
+
+// sendCloseEven is sendClose for a ctx that may have ended already. Then it takes
+// a second: a close frame hardly ever has to wait, and says much.
+func (c *Conn) sendCloseEven(ctx context.Context) error {
+	if ctx.Err() != nil {
+		short, cancel := context.WithTimeout(context.WithoutCancel(ctx), lingerTimeout)
+		defer cancel()
+		ctx = short
+	}
+	return c.sendClose(ctx)
 }
 
 // linger half-closes the transport and waits until the peer has closed it too,

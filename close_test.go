@@ -3,6 +3,7 @@ package websocket_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -285,7 +286,13 @@ func TestCloseSilentPeer(t *testing.T) {
 			c, p := wstest.Memory(t, nil)
 			p.SendClose(1000, "")
 			start := time.Now()
-			if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != 1000 {
+			read := async(func() error { _, _, err := c.Read(t.Context()); return err })
+			p.ExpectClose(1000, "")
+			p.ExpectEOF()
+			if took := time.Since(start); took != 0 {
+				t.Errorf("the peer saw the end after %v", took)
+			}
+			if err := <-read; websocket.CloseStatus(err) != 1000 {
 				t.Errorf("got %v", err)
 			}
 			if took := time.Since(start); took != time.Second {
@@ -310,6 +317,109 @@ func TestCloseSilentPeer(t *testing.T) {
 			checkEnd(t, c, 1000, "", false)
 		})
 	})
+}
+
+// TestCloseEndsTCP: on TLS, too, the server is the first to end the connection
+// itself, and does not wait for the client to do so.
+func TestCloseEndsTCP(t *testing.T) {
+	c, p := wstest.TLS(t, nil)
+	p.SendClose(1000, "")
+	read := async(func() error { _, _, err := c.Read(t.Context()); return err })
+	p.ExpectClose(1000, "")
+	if _, err := io.Copy(io.Discard, p.Conn.(*tls.Conn).NetConn()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-c.Done():
+		t.Error("the server has ended the connection only after lingering")
+	default:
+	}
+	p.Close()
+	if err := <-read; websocket.CloseStatus(err) != 1000 {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestPongBehindClose: a ping is answered until the peer has sent its close
+// frame, not until this end has.
+func TestPongBehindClose(t *testing.T) {
+	wstest.OnEach(t, func(t *testing.T, connect wstest.Connect) {
+		c, p := connect(t, nil)
+		closed := async(func() error { return c.Close(t.Context(), 1000, "") })
+		p.ExpectClose(1000, "")
+		p.SendFrame(frame.Ping, true, "still there?")
+		p.Expect(frame.Pong, true, "still there?")
+		p.Send(append(wstest.CloseFrame(1000, ""), wstest.Frame(frame.Ping, true, nil)...)...)
+		p.ExpectEOF()
+		p.Close()
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestCloseWithoutTime: a peer that closes, or breaks a rule, is told even if
+// the ctx of the read ends at that moment; and so is one that is closed with a
+// ctx that has ended.
+func TestCloseWithoutTime(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		sent   []byte
+		code   int
+		reason string
+	}{
+		{"the peer closes", wstest.CloseFrame(4000, ""), 4000, ""},
+		{"the peer breaks a rule", []byte{0x81, 0x00}, 1002, "frame from a client is not masked"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			server, client := wstest.Pipe(0)
+			ctx, cancel := context.WithCancel(t.Context())
+			c, p := wstest.Over(t, cancelRead{server, cancel}, client, nil)
+			p.Send(test.sent...)
+			p.CloseWrite()
+			if _, _, err := c.Read(ctx); websocket.CloseStatus(err) != websocket.CloseCode(test.code) {
+				t.Errorf("got %v", err)
+			}
+			p.ExpectClose(test.code, test.reason)
+		})
+	}
+	t.Run("Close", func(t *testing.T) {
+		c, p := wstest.Memory(t, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := c.Close(ctx, 1001, "late"); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+		p.ExpectClose(1001, "late")
+		p.ExpectEOF()
+	})
+	bubble(t, "Close, and the peer does not read", func(t *testing.T) {
+		c, _ := wstest.MemorySize(t, &websocket.Options{WriteTimeout: -1}, 1000)
+		written := async(func() error { return c.Write(t.Context(), websocket.Binary, make([]byte, 5000)) })
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		start := time.Now()
+		if err := c.Close(ctx, 1001, ""); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("it took %v, want 1s", took)
+		}
+		<-written
+	})
+}
+
+// cancelRead is a connection whose Read ends a context when it has read.
+type cancelRead struct {
+	*wstest.PipeConn
+	cancel context.CancelFunc
+}
+
+func (c cancelRead) Read(p []byte) (int, error) {
+	n, err := c.PipeConn.Read(p)
+	c.cancel()
+	return n, err
 }
 
 // TestCloseNow waits for nobody, whatever is going on.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"testing"
 	"testing/synctest"
 
@@ -147,8 +148,8 @@ func hear(t *testing.T, p *wstest.Peer, d wstest.Dialogue) {
 		if h.Opcode == frame.Close {
 			// "the server [...] MUST close the TCP connection immediately"
 			// (RFC 6455, section 7.1.1)
-			if _, _, err := p.ReadFrame(); err == nil {
-				t.Fatalf("%s: the server goes on after its close frame", d.Line)
+			if _, _, err := p.ReadFrame(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatalf("%s: the server goes on after its close frame: %v", d.Line, err)
 			}
 		}
 	}

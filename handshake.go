@@ -39,9 +39,9 @@ type Options struct {
 	// port, or "https://*.example.com" for all subdomains of example.com, not
 	// example.com itself. No other pattern exists. Nil: only the own origin.
 	//
-	// The own origin is the host and port of the Host field; see
-	// docs/decisions.md for proxies. A request without an Origin is not from a
-	// browser and always passes.
+	// The own origin is the host and port of the Host field, which a proxy in
+	// front has to pass on. A request without an Origin is not from a browser
+	// and always passes.
 	TrustedOrigins []string
 
 	// InsecureAllowAnyOrigin lets the pages of every site connect, with the

@@ -193,8 +193,18 @@ func (s *hijacked) WriteBuffers(b *net.Buffers) (int64, error) {
 	return b.WriteTo(s.Conn)
 }
 
+// CloseWrite: on TLS the end of the encrypted stream is one thing and that of the
+// connection underneath another; a peer may wait for either.
 func (s *hijacked) CloseWrite() error {
-	if c, ok := s.Conn.(interface{ CloseWrite() error }); ok {
+	err := closeWrite(s.Conn)
+	if c, ok := s.Conn.(*tls.Conn); ok && err == nil {
+		err = closeWrite(c.NetConn())
+	}
+	return err
+}
+
+func closeWrite(conn net.Conn) error {
+	if c, ok := conn.(interface{ CloseWrite() error }); ok {
 		return c.CloseWrite()
 	}
 	return errors.ErrUnsupported

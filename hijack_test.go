@@ -183,7 +183,7 @@ func TestEarlyData(t *testing.T) {
 // A connection outlives the deadlines of the server that it came from. Another
 // connection, opened later, tells when these have passed: the server closes it.
 func TestDeadlinesCleared(t *testing.T) {
-	const limit = 300 * time.Millisecond
+	const limit = 500 * time.Millisecond
 	type open struct {
 		name     string
 		endpoint *endpoint

@@ -52,7 +52,10 @@ const directSize = 4 << 10
 // Read reads the next message. The slice is the caller's to keep.
 //
 // The error is a *CloseError when the connection has ended, or wraps ctx.Err(),
-// and then the next read goes on in the middle of the message if need be.
+// and then the next read goes on in the middle of the message if need be. A read
+// that has to answer the peer does so even if ctx ends meanwhile, which takes
+// time only when the peer does not read: no more than WriteTimeout, or five
+// seconds for a close frame.
 func (c *Conn) Read(ctx context.Context) (MessageType, []byte, error) {
 	return c.ReadAppend(ctx, nil)
 }

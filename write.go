@@ -348,7 +348,7 @@ func (c *Conn) flushControl() {
 }
 
 func (c *Conn) sendOwed(owed []byte) {
-	if c.Err() != nil {
+	if !c.owing() {
 		return
 	}
 	buf := buffers.Get().(*buffer)
@@ -366,4 +366,11 @@ func (c *Conn) sendOwed(owed []byte) {
 		// Every later call returns this error.
 		_ = c.unsent(context.Background(), err)
 	}
+}
+
+// owing reports whether the peer may still get replies: until it has sent its
+// close frame, also behind ours, or the connection has ended without.
+func (c *Conn) owing() bool {
+	e := c.verdict.Load()
+	return e == nil || e.Code != CloseAbnormal && !c.answer.Load()
 }

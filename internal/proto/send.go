@@ -18,7 +18,7 @@ type Send struct {
 
 // What this end can want that it must not do. Nothing has been sent then.
 var (
-	ErrSendClosed     = errors.New("nothing may be sent after a close frame")
+	ErrSendClosed     = errors.New("nothing but pongs may be sent after a close frame")
 	ErrSendOpcode     = errors.New("opcode is reserved")
 	ErrSendControl    = errors.New("a control frame has at most 125 bytes and no fragments")
 	ErrSendClose      = errors.New("payload of the close frame is not a code that may be sent and a reason in UTF-8")
@@ -35,9 +35,10 @@ func (s *Send) Open() frame.Opcode { return s.open }
 // choose the key and to mask. The state changes as if the frame had been sent,
 // unless the error says that it must not be.
 func (s *Send) Frame(op frame.Opcode, fin bool, payload []byte) (frame.Header, error) {
-	if s.closed {
-		// "The application MUST NOT send any more data frames after sending a
-		// Close frame" (section 5.5.1)
+	// "The application MUST NOT send any more data frames after sending a Close
+	// frame" (section 5.5.1). A pong still may, and has to: a ping is answered
+	// "unless it already received a Close frame" (section 5.5.2).
+	if s.closed && op != frame.Pong {
 		return frame.Header{}, ErrSendClosed
 	}
 	var err error
