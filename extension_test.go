@@ -47,6 +47,7 @@ var extensionRows = []handshakeRow{
 	{number: 13, name: "empty quotes", edits: extend(`a; b=""`), status: 400},
 	{number: 13, name: "quotes that do not end", edits: extend(`a; b="c`), status: 400},
 	{number: 13, name: "quotes that end escaped", edits: extend(`a; b="c\"`), status: 400},
+	{number: 13, name: "quotes that end with a backslash", edits: extend(`a; b="c\`), status: 400},
 	{number: 13, name: "quotes around no token", edits: extend(`a; b="c d"`), status: 400},
 	{number: 13, name: "quotes around a comma", edits: extend(`a; b="c,d"`), status: 400},
 	{number: 13, name: "something behind quotes", edits: extend(`a; b="c"d`), status: 400},

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,6 +77,48 @@ func TestHijackedCloseWrite(t *testing.T) {
 	}
 }
 
+// Over TLS, what is below is half-closed behind it, if that succeeds.
+func TestHijackedCloseWriteTLS(t *testing.T) {
+	below := errors.New("below")
+	a, b := net.Pipe()
+	defer b.Close()
+	server, client := tlsPair(t, halfCloser{a, below}, b)
+	read := make(chan error)
+	go func() {
+		_, err := client.Read(make([]byte, 1))
+		read <- err
+	}()
+	if err := newHijacked(server, nil).CloseWrite(); err != below {
+		t.Errorf("CloseWrite = %v, want %v", err, below)
+	}
+	if err := <-read; err != io.EOF {
+		t.Errorf("the client read %v, want %v from TLS", err, io.EOF)
+	}
+	a.Close()
+	if err := newHijacked(tls.Server(halfCloser{a, below}, nil), nil).CloseWrite(); err == nil || err == below {
+		t.Errorf("CloseWrite before the handshake of TLS = %v, want its own error", err)
+	}
+}
+
+var testCertificates = sync.OnceValue(func() []tls.Certificate {
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	return s.TLS.Certificates
+})
+
+// tlsPair makes a connection over TLS of the two ends of another.
+func tlsPair(t *testing.T, a, b net.Conn) (server, client *tls.Conn) {
+	t.Helper()
+	server = tls.Server(a, &tls.Config{Certificates: testCertificates(), SessionTicketsDisabled: true})
+	client = tls.Client(b, &tls.Config{InsecureSkipVerify: true})
+	shaken := make(chan error)
+	go func() { shaken <- client.Handshake() }()
+	if err := errors.Join(server.Handshake(), <-shaken); err != nil {
+		t.Fatal(err)
+	}
+	return server, client
+}
+
 func TestHijackedDirect(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -96,19 +139,13 @@ func TestHijackedDirect(t *testing.T) {
 // TestHijackedAbort: over TLS, Close says goodbye and waits five seconds for a
 // peer that does not listen. Abort closes all the same, and at once.
 func TestHijackedAbort(t *testing.T) {
-	s := httptest.NewTLSServer(nil)
-	s.Close()
+	testCertificates() // from a server, which is not for a bubble
 	synctest.Test(t, func(t *testing.T) {
 		// took opens a connection over TLS and tells how long it took to end it.
 		took := func(end func(*hijacked) error) time.Duration {
 			a, b := net.Pipe()
 			defer b.Close()
-			conn := tls.Server(a, &tls.Config{Certificates: s.TLS.Certificates, SessionTicketsDisabled: true})
-			shaken := make(chan error)
-			go func() { shaken <- tls.Client(b, &tls.Config{InsecureSkipVerify: true}).Handshake() }()
-			if err := errors.Join(conn.Handshake(), <-shaken); err != nil {
-				t.Fatal(err)
-			}
+			conn, _ := tlsPair(t, a, b)
 			start := time.Now()
 			_ = end(newHijacked(conn, nil))
 			took := time.Since(start)

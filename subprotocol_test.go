@@ -215,15 +215,16 @@ func runFloods(t *testing.T, floods []flood) {
 	opts := &websocket.Options{Subprotocols: []string{"x", "y", "z"}, TrustedOrigins: []string{"https://*.a.example"}}
 	for _, f := range floods {
 		t.Run(f.name, func(t *testing.T) {
-			var small, large time.Duration
-			for range 4 { // once is enough unless something else took the processor
-				small = shortest(t, 4, wstest.Request(f.edits(size)...), opts)
-				large = shortest(t, 1, wstest.Request(f.edits(size*growth)...), opts)
+			small := shortest(t, 4, wstest.Request(f.edits(size)...), opts)
+			r := wstest.Request(f.edits(size * growth)...)
+			large := time.Duration(math.MaxInt64)
+			for range 8 { // once is enough unless something else took the processor
+				large = min(large, shortest(t, 1, r, opts))
 				if large < small*growth*slack {
 					return
 				}
-				if large > small*growth*growth/2 {
-					break // there is no doubt
+				if large > time.Second {
+					break // nothing else took that much
 				}
 			}
 			t.Errorf("%d bytes take %v, %d times as many take %v", size, small, growth, large)
