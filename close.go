@@ -111,7 +111,7 @@ func (c *Conn) closeWith(ctx context.Context, e *CloseError) error {
 		err = fmt.Errorf("the peer did not answer in time: %w", context.Cause(ctx))
 	}
 	c.end(c.stream.Abort)
-	if c.answer.Load() {
+	if c.said.Load() && c.answer.Load() {
 		return nil
 	}
 	return fmt.Errorf("websocket: the closing handshake was not completed: %w", err)
@@ -135,7 +135,6 @@ func (c *Conn) violated(ctx context.Context, v *proto.Violation) error {
 // (including a responding Close frame) from the remote endpoint after being
 // instructed to _Fail the WebSocket Connection_" (RFC 6455, section 7.1.7).
 func (c *Conn) fail(ctx context.Context, e *CloseError) error {
-	c.flushControl() // what came before was in order and is answered
 	e = c.settle(e)
 	// The peer is told even if the read that found this out has no time left.
 	// Lingering is for the peer's good, and is bounded by that read.
@@ -171,7 +170,11 @@ func (c *Conn) sendClose(ctx context.Context) error {
 	if err := c.take(ctx, c.wr.frame, "close"); err != nil {
 		return err
 	}
-	defer c.wr.frame.unlock()
+	defer c.unlockFrame()
+	// What came before the end was in order and is answered.
+	if err := c.sendOwed(ctx); err != nil {
+		return err
+	}
 	var payload []byte
 	switch e := c.verdict.Load(); {
 	case e.Code == CloseAbnormal:
@@ -186,7 +189,9 @@ func (c *Conn) sendClose(ctx context.Context) error {
 		return nil // it was sent
 	}
 	c.wr.interrupt.watch(ctx)
-	return c.transmit(h, payload)
+	err = c.transmit(h, payload)
+	c.said.Store(err == nil)
+	return err
 }
 
 // sendCloseEven is sendClose for a ctx that may have ended already. Then it takes

@@ -71,6 +71,7 @@ type Conn struct {
 	// handshake is still sent; done is closed when the transport is.
 	verdict atomic.Pointer[CloseError]
 	answer  atomic.Bool // the peer's close frame has come
+	said    atomic.Bool // ours has gone
 	done    chan struct{}
 	release sync.Once
 }
@@ -94,12 +95,12 @@ func newConn(s stream, d decision, opts *Options) *Conn {
 }
 
 // durationOption returns what an option stands for: itself, the default for 0,
-// and 0 for a negative one.
+// and 0 for a negative one. One that is endless has room to be added to.
 func durationOption(d, byDefault time.Duration) time.Duration {
 	if d == 0 {
 		return byDefault
 	}
-	return max(d, 0)
+	return min(max(d, 0), 1<<60)
 }
 
 func (o *Options) writeTimeout() time.Duration {
@@ -272,6 +273,11 @@ func (c *Conn) WriteFrame(ctx context.Context, op frame.Opcode, fin bool, payloa
 	case byStream:
 		return ErrWriterOpen
 	case byFrame:
+		// Until that message has ended there is no turn to wait for here, and
+		// by then it could be another's.
+		if op != frame.Continuation {
+			return sendError(proto.ErrSendUnfinished)
+		}
 		begun = true
 	default:
 		if err := c.take(ctx, c.wr.message, "write"); err != nil {

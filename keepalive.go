@@ -3,6 +3,7 @@ package websocket
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,21 +15,33 @@ import (
 // a ctx cuts short goes on in the next.
 type vigil struct {
 	quiet  time.Duration // waited since the last byte came
-	pinged bool          // and a ping was sent meanwhile
+	pinged bool          // and a ping is owed or was sent meanwhile
+	unsent bool          // and was still owed when this wait began
 
 	spent time.Duration // waited while the message under way was incomplete
-	got   int           // and that many bytes came meanwhile
+	got   int           // and that many bytes came meanwhile, or more
 }
 
-// slowestRate is the bytes per second that a message has to come with, in the
-// long run.
-const slowestRate = 256
+const (
+	// slowestRate is the bytes per second that a message has to come with, in
+	// the long run.
+	slowestRate = 256
+
+	// maxGot is as far as bytes are counted: they buy weeks.
+	maxGot = 1 << 30
+)
 
 // wait is one wait for the peer.
 type wait struct {
 	began    time.Time
-	underway bool // in the middle of a message, or of the header before it
+	patience time.Duration // how long it was meant to last
+	underway bool          // in the middle of a message, or of the header before it
 }
+
+// length returns how long the wait was: no longer than it was meant to be, for
+// beyond that this process was not running, or not in time, which is not the
+// peer's fault either.
+func (w wait) length() time.Duration { return min(time.Since(w.began), w.patience) }
 
 // beginWait arms the deadline of the read that follows, so that no timer is
 // needed: it expires when the vigil is over, or a moment too early, when it was
@@ -39,12 +52,12 @@ func (c *Conn) beginWait() wait {
 		rd.interrupt.arm(time.Time{}, 0)
 		return wait{}
 	}
-	w := wait{time.Now(), rd.recv.Open() != 0 || rd.lo < rd.hi}
+	w := wait{began: time.Now(), underway: rd.recv.Open() != 0 || rd.lo < rd.hi}
 	if !w.underway {
 		rd.vigil.message()
 	}
-	patience := rd.vigil.patience(c.keepAlive, w.underway)
-	rd.interrupt.arm(w.began.Add(patience), patience)
+	w.patience = rd.vigil.patience(c.keepAlive, w.underway)
+	rd.interrupt.arm(w.began.Add(w.patience), w.patience)
 	return w
 }
 
@@ -54,6 +67,12 @@ func (c *Conn) endWait(ctx context.Context, w wait) error {
 	v := &c.rd.vigil
 	if c.keepAlive > 0 {
 		v.waited(w)
+		if v.unsent {
+			// A large frame to a slow peer is in the way of the ping. Until
+			// that is out, it is for WriteTimeout to say whether the peer
+			// lives; then there is time for an answer.
+			v.quiet, v.unsent = c.keepAlive, !c.flushControl()
+		}
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -66,8 +85,8 @@ func (c *Conn) endWait(ctx context.Context, w wait) error {
 	case w.underway && v.spent >= v.budget(c.keepAlive):
 		return c.fail(ctx, &CloseError{Code: ClosePolicyViolation, Reason: ErrSlowMessage.Error(), Sent: true, Err: ErrSlowMessage})
 	case v.quiet >= c.keepAlive && !v.pinged:
-		v.pinged = true
 		c.oweControl(frame.Ping, c.pings.begin(nil))
+		v.pinged, v.unsent = true, !c.flushControl()
 	}
 	return nil
 }
@@ -91,7 +110,7 @@ func (v *vigil) budget(keepAlive time.Duration) time.Duration {
 
 // waited adds up a wait in which nothing came.
 func (v *vigil) waited(w wait) {
-	d := time.Since(w.began)
+	d := w.length()
 	v.quiet += d
 	if w.underway {
 		v.spent += d
@@ -100,10 +119,10 @@ func (v *vigil) waited(w wait) {
 
 // heard: n bytes have come.
 func (v *vigil) heard(w wait, n int) {
-	v.quiet, v.pinged = 0, false
+	v.quiet, v.pinged, v.unsent = 0, false, false
 	if w.underway {
-		v.spent += time.Since(w.began)
-		v.got += n
+		v.spent += w.length()
+		v.got = min(v.got+n, maxGot)
 	}
 }
 
@@ -125,19 +144,29 @@ type ping struct {
 	done   chan<- time.Duration // nil: nobody waits
 }
 
-// maxPings is how many unanswered pings are remembered.
-const maxPings = 64
-
-// begin returns the payload of a new ping, whose round-trip time goes to done.
+// begin returns the payload of a new ping, whose round-trip time goes to done. Of
+// those for which nobody waits, the last is remembered.
 func (p *pings) begin(done chan<- time.Duration) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.last++
-	if len(p.waiting) == maxPings {
-		p.waiting = p.waiting[1:]
+	if done == nil {
+		p.forget(nil)
 	}
 	p.waiting = append(p.waiting, ping{p.last, time.Now(), done})
 	return binary.BigEndian.AppendUint64(nil, p.last)
+}
+
+// forget drops the pings for done; p.mu is held.
+func (p *pings) forget(done chan<- time.Duration) {
+	p.waiting = slices.DeleteFunc(p.waiting, func(w ping) bool { return w.done == done })
+}
+
+// abandon is forget for who does not wait any more.
+func (p *pings) abandon(done chan<- time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.forget(done)
 }
 
 // answered takes the payload of a pong. It answers all pings up to the one it
@@ -177,6 +206,7 @@ func (p *pings) rtt() time.Duration {
 // not answer in time, and is the *CloseError when the connection has ended.
 func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 	done := make(chan time.Duration, 1)
+	defer c.pings.abandon(done)
 	if err := c.writeFrame(ctx, between, frame.Ping, true, c.pings.begin(done)); err != nil {
 		return 0, err
 	}

@@ -20,7 +20,7 @@ import (
 // moved; a write deadline that cuts a message off ends the connection. When ctx
 // ends, so do all calls. Close is that of c with CloseNormal.
 func (c *Conn) NetConn(ctx context.Context, typ MessageType) net.Conn {
-	n := &netConn{conn: c, typ: typ}
+	n := &netConn{conn: c, typ: typ, turn: make(turn, 1)}
 	n.readDeadline.init(ctx)
 	n.writeDeadline.init(ctx)
 	return n
@@ -32,8 +32,9 @@ type netConn struct {
 
 	readDeadline, writeDeadline deadline
 
-	mu     sync.Mutex
-	reader io.Reader // of the message under way
+	turn   turn            // of the calls of Read
+	reader io.Reader       // of the message under way, nil if there is none
+	ctx    context.Context // that reader is bound to
 }
 
 func (n *netConn) Read(p []byte) (int, error) {
@@ -41,54 +42,41 @@ func (n *netConn) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	ctx := n.readDeadline.context()
+	if err := n.conn.take(ctx, n.turn, "read"); err != nil {
+		return 0, n.readError(err)
+	}
+	defer n.turn.unlock()
 	for {
-		r, err := n.message(ctx)
-		if err != nil {
+		if err := n.next(ctx); err != nil {
 			return 0, n.readError(err)
 		}
-		got, err := r.Read(p)
-		switch {
-		case got > 0:
-			return got, nil
-		case err == io.EOF:
-			n.setReader(nil, r)
-		case err != nil:
-			// The stream belongs to a deadline that has expired; the next call
-			// gets another one of the same message.
-			n.setReader(nil, r)
-			return 0, n.readError(err)
+		got, err := n.reader.Read(p)
+		if err == io.EOF {
+			n.reader, err = nil, nil
+		}
+		if got > 0 || err != nil {
+			return got, n.readError(err)
 		}
 	}
 }
 
-// message returns the stream of the message under way, or waits for the next.
-func (n *netConn) message(ctx context.Context) (io.Reader, error) {
-	n.mu.Lock()
-	r := n.reader
-	n.mu.Unlock()
-	if r != nil {
-		return r, nil
+// next sees to it that there is a stream to read from, bound to ctx. When the
+// deadline was moved, Reader returns another one of the same message.
+func (n *netConn) next(ctx context.Context) error {
+	if n.reader != nil && n.ctx == ctx {
+		return nil
 	}
 	typ, r, err := n.conn.Reader(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if typ != n.typ {
 		err := errors.New("websocket: a " + typ.String() + " message came to a net.Conn of " + n.typ.String() + " messages")
 		_ = n.conn.closeWith(ctx, &CloseError{Code: CloseUnsupportedData, Sent: true, Err: err})
-		return nil, n.conn.Err()
+		return n.conn.Err()
 	}
-	n.setReader(r, nil)
-	return r, nil
-}
-
-// setReader replaces the stream old, if it is still in use.
-func (n *netConn) setReader(r, old io.Reader) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.reader == old {
-		n.reader = r
-	}
+	n.reader, n.ctx = r, ctx
+	return nil
 }
 
 func (n *netConn) readError(err error) error {
@@ -149,6 +137,7 @@ type deadline struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	timer  *time.Timer // nil: no deadline is set
+	closed bool
 }
 
 func (d *deadline) init(parent context.Context) {
@@ -162,8 +151,20 @@ func (d *deadline) renew() {
 
 // close ends the calls that wait, and lets the parent forget the context.
 func (d *deadline) close() {
-	d.set(time.Time{})
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+	d.stop()
 	d.cancel(net.ErrClosed)
+}
+
+// stop stops the timer; d.mu is held. One that has gone off may not have done its
+// work yet, and must not do it later, to another deadline.
+func (d *deadline) stop() {
+	if d.timer != nil && !d.timer.Stop() {
+		d.cancel(os.ErrDeadlineExceeded)
+	}
+	d.timer = nil
 }
 
 func (d *deadline) context() context.Context {
@@ -175,10 +176,10 @@ func (d *deadline) context() context.Context {
 func (d *deadline) set(t time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.timer != nil {
-		d.timer.Stop()
-		d.timer = nil
+	if d.closed {
+		return
 	}
+	d.stop()
 	if d.ctx.Err() != nil {
 		d.renew()
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"sync/atomic"
 
 	"github.com/airlock-go/websocket/frame"
 	"github.com/airlock-go/websocket/internal/proto"
@@ -43,6 +44,7 @@ const (
 	byMessage             // Read and what is built on it
 	byStream              // Reader, Writer
 	byFrame               // ReadFrame, WriteFrame
+	dropped               // nobody: what CloseRead has left of a message is no message
 )
 
 // directSize is how much must be missing of a frame for it to be read straight
@@ -53,9 +55,8 @@ const directSize = 4 << 10
 //
 // The error is a *CloseError when the connection has ended, or wraps ctx.Err(),
 // and then the next read goes on in the middle of the message if need be. A read
-// that has to answer the peer does so even if ctx ends meanwhile, which takes
-// time only when the peer does not read: no more than WriteTimeout, or five
-// seconds for a close frame.
+// that has to answer a close frame does so even if ctx ends meanwhile, which takes
+// time only when the peer does not read: no more than five seconds.
 func (c *Conn) Read(ctx context.Context) (MessageType, []byte, error) {
 	return c.ReadAppend(ctx, nil)
 }
@@ -167,36 +168,51 @@ func (c *Conn) Reader(ctx context.Context) (MessageType, io.Reader, error) {
 	case byMessage:
 		rd.piece, rd.partial = rd.partial, nil
 	}
-	rd.form = byStream
-	rd.stream = &messageReader{conn: c, ctx: ctx}
-	return rd.typ, rd.stream, nil
+	m := &messageReader{conn: c, ctx: ctx}
+	rd.form, rd.stream = byStream, m
+	c.endStream() // an empty message has ended already
+	return rd.typ, m, nil
 }
 
 // messageReader is the stream of Reader.
 type messageReader struct {
 	conn *Conn
 	ctx  context.Context
-	eof  bool
+	eof  atomic.Bool
 }
 
+// Read returns io.EOF with the last bytes: were it left for the next call, and
+// that one cut off, nobody could tell an ended message from one under way.
 func (m *messageReader) Read(p []byte) (int, error) {
 	c, rd := m.conn, &m.conn.rd
+	if m.eof.Load() {
+		return 0, io.EOF
+	}
 	if err := c.take(m.ctx, rd.turn, "read"); err != nil {
 		return 0, err
 	}
 	rd.interrupt.watch(m.ctx)
 	defer c.releaseRead()
-	c.endStream()
 	switch {
-	case m.eof:
+	case m.eof.Load(): // meanwhile
 		return 0, io.EOF
 	case rd.stream != m:
 		return 0, c.orClosed(ErrReaderOpen)
 	case len(p) == 0:
 		return 0, nil
 	}
-	rd.recv.Max = uint64(c.maxMessage.Load())
-	for len(rd.piece) == 0 {
+	n, err := m.read(p)
+	if err == nil && c.endStream() {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// read reads the next of the message, which has not ended, to p. It returns 0
+// when what was still to come turns out to be empty.
+func (m *messageReader) read(p []byte) (int, error) {
+	c, rd := m.conn, &m.conn.rd
+	for len(rd.piece) == 0 && rd.recv.Open() != 0 {
 		if rd.recv.Left() >= directSize && len(p) >= directSize {
 			return c.receivePayload(m.ctx, p)
 		}
@@ -205,9 +221,6 @@ func (m *messageReader) Read(p []byte) (int, error) {
 			return 0, err
 		}
 		rd.piece = ev.Payload
-		if c.endStream() {
-			return 0, io.EOF
-		}
 	}
 	n := copy(p, rd.piece)
 	rd.piece = rd.piece[n:]
@@ -220,7 +233,7 @@ func (c *Conn) endStream() bool {
 	if rd.form != byStream || len(rd.piece) > 0 || rd.recv.Open() != 0 {
 		return false
 	}
-	rd.stream.eof = true
+	rd.stream.eof.Store(true)
 	rd.stream = nil
 	c.endMessage()
 	return true
@@ -278,17 +291,35 @@ func (c *Conn) discard(ctx context.Context) error {
 		return err
 	}
 	defer c.releaseRead()
-	rd := &c.rd
-	rd.form, rd.partial, rd.piece, rd.stream = between, nil, nil, nil
 	for {
-		ev, err := c.next(ctx)
-		if err != nil {
+		c.drop()
+		if _, err := c.next(ctx); err != nil {
 			return err
 		}
-		if ev.MessageEnd {
-			c.endMessage()
-		}
 	}
+}
+
+// drop gives up what has come of the message under way. What is still to come of
+// it is nobody's.
+func (c *Conn) drop() {
+	rd := &c.rd
+	rd.partial, rd.piece, rd.stream = nil, nil, nil
+	if rd.recv.Open() != 0 {
+		rd.form = dropped
+	} else {
+		c.endMessage()
+	}
+}
+
+// skipDropped reads on to the end of a message that CloseRead has begun to drop.
+func (c *Conn) skipDropped(ctx context.Context) error {
+	for c.rd.form == dropped {
+		if _, err := c.next(ctx); err != nil {
+			return err
+		}
+		c.drop()
+	}
+	return nil
 }
 
 // takeRead takes the turn to read in a form, and the message under way with it,
@@ -298,22 +329,21 @@ func (c *Conn) takeRead(ctx context.Context, as form) error {
 	if err := c.take(ctx, rd.turn, "read"); err != nil {
 		return err
 	}
-	c.endStream()
+	rd.interrupt.watch(ctx)
 	err := c.orClosed(nil)
 	switch {
 	case err != nil:
 	case rd.form == between, rd.form == as, as == between:
 	case rd.form == byMessage && as == byStream:
+	case rd.form == dropped:
+		err = c.skipDropped(ctx)
 	default:
 		err = ErrReaderOpen
 	}
 	if err != nil {
 		c.releaseRead()
-		return err
 	}
-	rd.interrupt.watch(ctx)
-	rd.recv.Max = uint64(c.maxMessage.Load())
-	return nil
+	return err
 }
 
 // releaseRead ends a turn. Replies do not wait for the next one, and a buffer
@@ -367,6 +397,7 @@ func (c *Conn) next(ctx context.Context) (proto.Event, error) {
 		if rd.buf != nil {
 			b = rd.buf[rd.lo:rd.hi]
 		}
+		rd.recv.Max = uint64(c.maxMessage.Load())
 		ev, n, v := rd.recv.Next(b)
 		rd.lo += n
 		switch {

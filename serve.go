@@ -3,8 +3,6 @@ package websocket
 import (
 	"context"
 	"errors"
-
-	"github.com/airlock-go/websocket/internal/proto"
 )
 
 // Handler receives what happens on a connection, one call at a time.
@@ -42,6 +40,10 @@ func (c *Conn) Serve(h Handler) error {
 			}
 			err = c.closeFor(err)
 		}
+		if CloseStatus(err) < 0 {
+			// The handler has left a Reader open, so there is no going on.
+			err = c.closeFor(err)
+		}
 		if normalClose(err) {
 			return nil
 		}
@@ -53,8 +55,10 @@ func (c *Conn) Serve(h Handler) error {
 // error is not for the peer, unless it was made to be.
 func (c *Conn) closeFor(err error) error {
 	e := &CloseError{Code: CloseInternalError, Sent: true, Err: err}
-	if wanted, ok := errors.AsType[*CloseError](err); ok && proto.ValidCode(uint16(wanted.Code)) {
-		e.Code, e.Reason, _ = checkClose(wanted.Code, wanted.Reason)
+	if wanted, ok := errors.AsType[*CloseError](err); ok {
+		if code, reason, _ := checkClose(wanted.Code, wanted.Reason); code == wanted.Code {
+			e.Code, e.Reason = code, reason
+		}
 	}
 	// Whether the peer has answered is not what ended the connection.
 	_ = c.closeWith(context.Background(), e)

@@ -35,11 +35,9 @@ type stream interface {
 	Direct() bool
 }
 
-// isTimeout reports whether err is that of an expired deadline.
-func isTimeout(err error) bool {
-	var ne net.Error
-	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &ne) && ne.Timeout()
-}
+// isTimeout reports whether err is that of an expired deadline. Other errors call
+// themselves timeouts too, such as ETIMEDOUT, after which there is no going on.
+func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
 // past is a deadline that has expired.
 var past = time.Unix(1, 0)
@@ -94,6 +92,18 @@ func (in *interrupt) release() {
 	in.stop()
 	in.done, in.stop, in.cut = nil, nil, false
 	in.turn++
+}
+
+// rest ends the watch of a context, and takes the deadline away.
+func (in *interrupt) rest() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.release()
+	if in.armed.IsZero() {
+		return
+	}
+	in.armed = time.Time{}
+	_ = in.set(time.Time{})
 }
 
 // close ends the watch for good, so that a context that lives on does not keep

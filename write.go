@@ -177,8 +177,14 @@ func (c *Conn) writeFrame(ctx context.Context, as form, op frame.Opcode, fin boo
 	if err := c.Err(); err != nil {
 		return err
 	}
+	if ctx.Err() != nil {
+		return interrupted("write", ctx)
+	}
 	if op == frame.Continuation && form(c.wr.form.Load()) != as {
 		return sendError(proto.ErrSendContinue)
+	}
+	if err := c.sendOwed(ctx); err != nil {
+		return err
 	}
 	h, err := c.wr.send.Frame(op, fin, p)
 	if err != nil {
@@ -204,8 +210,18 @@ func sendError(err error) error {
 // releaseFrame ends a turn to send a frame, and sends the replies that came up
 // meanwhile.
 func (c *Conn) releaseFrame() {
-	c.wr.frame.unlock()
+	c.unlockFrame()
 	c.flushControl()
+}
+
+// unlockFrame ends a turn to send a frame. Where other layers write too, such as
+// crypto/tls when a peer asks it to change keys, they must not find a deadline
+// that has expired since.
+func (c *Conn) unlockFrame() {
+	if !c.stream.Direct() {
+		c.wr.interrupt.rest()
+	}
+	c.wr.frame.unlock()
 }
 
 // unsent ends the connection after a frame that the transport did not take: the
@@ -338,18 +354,35 @@ func (o *owed) take() []byte {
 	return f
 }
 
-// flushControl sends the control frames that are owed, together, unless another
-// frame is being sent; then the one who sends it does so afterwards.
-func (c *Conn) flushControl() {
-	for c.wr.owed.any.Load() && c.wr.frame.tryLock() {
-		c.sendOwed(c.wr.owed.take())
-		c.wr.frame.unlock()
+// flushControl has the control frames that are owed sent, together, unless
+// another frame is being sent; then the one who sends it does so afterwards. It
+// takes the turn to send at once, and does not wait: a peer that does not read
+// must not hold up the call that found its ping, which has a ctx of its own. It
+// reports whether everything owed is on its way.
+func (c *Conn) flushControl() bool {
+	if !c.wr.owed.any.Load() {
+		return true
 	}
+	if !c.wr.frame.tryLock() {
+		return false
+	}
+	go func() {
+		// Every later call returns this error.
+		_ = c.sendOwed(context.Background())
+		c.releaseFrame()
+	}()
+	return true
 }
 
-func (c *Conn) sendOwed(owed []byte) {
-	if !c.owing() {
-		return
+// sendOwed sends what is owed, on behalf of who has the turn to send a frame. So
+// replies go before what this end says later.
+func (c *Conn) sendOwed(ctx context.Context) error {
+	if !c.wr.owed.any.Load() {
+		return nil
+	}
+	owed := c.wr.owed.take()
+	if e := c.verdict.Load(); e != nil && e.Code == CloseAbnormal {
+		return e
 	}
 	buf := buffers.Get().(*buffer)
 	defer buffers.Put(buf)
@@ -361,16 +394,9 @@ func (c *Conn) sendOwed(owed []byte) {
 		}
 		owed = owed[2+len(payload):]
 	}
-	c.wr.interrupt.watch(context.Background())
+	c.wr.interrupt.watch(ctx)
 	if err := c.put(b); err != nil {
-		// Every later call returns this error.
-		_ = c.unsent(context.Background(), err)
+		return c.unsent(ctx, err)
 	}
-}
-
-// owing reports whether the peer may still get replies: until it has sent its
-// close frame, also behind ours, or the connection has ended without.
-func (c *Conn) owing() bool {
-	e := c.verdict.Load()
-	return e == nil || e.Code != CloseAbnormal && !c.answer.Load()
+	return nil
 }

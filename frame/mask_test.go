@@ -134,14 +134,15 @@ func TestMaskAllocs(t *testing.T) {
 	}
 }
 
+// FuzzMask masks p, repeated, since a fuzzer seldom finds its way to payloads
+// that reach the threshold.
 func FuzzMask(f *testing.F) {
-	for _, n := range []int{0, 1, 33, patternThreshold - 1, patternThreshold, 3000} {
-		f.Add(payload(n), key[0], key[1], key[2], key[3], uint(n), uint(n/3))
+	for _, tt := range []struct{ n, times int }{{0, 0}, {1, 1}, {33, 1}, {33, 62}, {64, 32}, {61, 50}} {
+		f.Add(payload(tt.n), uint8(tt.times), key[0], key[1], key[2], key[3], uint(tt.n), uint(tt.n*tt.times/3))
 	}
-	f.Fuzz(func(t *testing.T, p []byte, k0, k1, k2, k3 byte, pos, cut uint) {
-		if len(p) < 256 {
-			// A fuzzer seldom finds its way to long payloads.
-			p = append(p, bytes.Repeat(p, int(pos%17))...)
+	f.Fuzz(func(t *testing.T, p []byte, times, k0, k1, k2, k3 byte, pos, cut uint) {
+		if len(p) < 1<<10 {
+			p = bytes.Repeat(p, int(times))
 		}
 		key := [4]byte{k0, k1, k2, k3}
 		at := int(pos % 1024)

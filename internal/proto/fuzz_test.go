@@ -33,13 +33,13 @@ func FuzzRecv(f *testing.F) {
 			recv.Role = Client
 		}
 		want, err := play(t, recv, b, false, whole)
+		calls := 0
 		chop := func(rest int) int {
 			if len(chops) == 0 {
 				return rest
 			}
-			n := int(chops[0])
-			chops = append(chops[1:], chops[0]) // over and over
-			return n
+			calls++
+			return int(chops[calls%len(chops)])
 		}
 		for _, direct := range []bool{false, true} {
 			for _, c := range []func(int) int{chop, bytewise, whole} {
