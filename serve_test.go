@@ -53,6 +53,12 @@ func TestServe(t *testing.T) {
 		{"a CloseError that may not be sent", func(c *websocket.Conn, m websocket.Message) error {
 			return &websocket.CloseError{Code: websocket.CloseAbnormal, Err: failure}
 		}, nil, 1011, "", failure, 1011},
+		{"a CloseError of a client", func(c *websocket.Conn, m websocket.Message) error {
+			return &websocket.CloseError{Code: websocket.CloseMandatoryExtension}
+		}, nil, 1011, "", nil, 1011},
+		{"a CloseError out of range", func(c *websocket.Conn, m websocket.Message) error {
+			return &websocket.CloseError{Code: 1000 + 1<<16}
+		}, nil, 1011, "", nil, 1011},
 		{"Close in the callback", func(c *websocket.Conn, m websocket.Message) error {
 			go c.Close(context.Background(), 4001, "in the callback")
 			<-c.Done()
