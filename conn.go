@@ -185,22 +185,23 @@ func (t turn) tryLock() bool {
 
 func (t turn) unlock() { <-t }
 
-// take takes a turn. It gives up when ctx ends or the connection has ended.
+// take takes a turn. It gives up when ctx has ended, or the connection has while
+// others had the turn.
 func (c *Conn) take(ctx context.Context, t turn, doing string) error {
+	if !t.tryLock() {
+		select {
+		case t <- struct{}{}:
+		case <-ctx.Done():
+			return interrupted(doing, ctx)
+		case <-c.done:
+			return c.Err()
+		}
+	}
 	if ctx.Err() != nil {
+		t.unlock()
 		return interrupted(doing, ctx)
 	}
-	if t.tryLock() {
-		return nil
-	}
-	select {
-	case t <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return interrupted(doing, ctx)
-	case <-c.done:
-		return c.Err()
-	}
+	return nil
 }
 
 // bufferSize is the size of the buffers that frames are read to and laid out

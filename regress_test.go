@@ -284,6 +284,71 @@ func TestReaderEnds(t *testing.T) {
 	}
 }
 
+// TestReaderShared: of two who read one stream, both hear of its end.
+func TestReaderShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := wstest.Memory(t, nil)
+		p.SendFrame(frame.Text, false, "")
+		_, r, err := c.Reader(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		one := async(func() string { b, err := io.ReadAll(r); return string(b) + errorText(err) })
+		two := async(func() string { b, err := io.ReadAll(r); return string(b) + errorText(err) })
+		synctest.Wait()
+		p.SendFrame(frame.Continuation, true, "x")
+		if got := <-one + <-two; got != "x" {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// TestOwedToStalledPeer: what is owed goes before what comes later, on the time
+// of who sends that.
+func TestOwedToStalledPeer(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		send func(ctx context.Context, c *websocket.Conn) error
+	}{
+		{"WriteFrame", func(ctx context.Context, c *websocket.Conn) error { return c.WriteFrame(ctx, frame.Ping, true, nil) }},
+		{"Close", func(ctx context.Context, c *websocket.Conn) error { return c.Close(ctx, 1000, "") }},
+	} {
+		bubble(t, test.name, func(t *testing.T) {
+			const size = 1000
+			c, p := wstest.MemorySize(t, &websocket.Options{WriteTimeout: -1}, size)
+			large := async(func() error { return c.Write(t.Context(), websocket.Binary, make([]byte, 5*size-4)) })
+			synctest.Wait()
+			p.SendFrame(frame.Ping, true, "x")
+			p.SendText("hello")
+			if _, _, err := c.Read(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			later := async(func() error { return test.send(ctx, c) })
+			synctest.Wait()
+			// The large frame is out when the pipe is full with its end.
+			if _, err := io.ReadFull(p.Conn, make([]byte, 4*size)); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-large; err != nil {
+				t.Fatal(err)
+			}
+			if err := <-later; !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+			<-c.Done()
+		})
+	}
+}
+
 // TestSetMaxMessageSizeWhileReading: the limit holds from the next frame on, also
 // for a read that waits for it.
 func TestSetMaxMessageSizeWhileReading(t *testing.T) {

@@ -177,9 +177,6 @@ func (c *Conn) writeFrame(ctx context.Context, as form, op frame.Opcode, fin boo
 	if err := c.Err(); err != nil {
 		return err
 	}
-	if ctx.Err() != nil {
-		return interrupted("write", ctx)
-	}
 	if op == frame.Continuation && form(c.wr.form.Load()) != as {
 		return sendError(proto.ErrSendContinue)
 	}
