@@ -494,6 +494,9 @@ func TestCloseRead(t *testing.T) {
 		if cause := context.Cause(ended); websocket.CloseStatus(cause) != 1000 {
 			t.Errorf("got cause %v, want the close", cause)
 		}
+		if n := c.Stats().MessagesReceived; n != 1 {
+			t.Errorf("got %d messages received, want the one that was finished", n)
+		}
 		<-c.Done()
 	})
 	t.Run("drops what was begun", func(t *testing.T) {

@@ -167,8 +167,8 @@ func (m *messageWriter) finish(err error) {
 	m.conn.wr.message.unlock()
 }
 
-// writeFrame sends one frame, of a message in the given form, or of none. It is the way of
-// every frame but the close frame and the replies that flushControl sends.
+// writeFrame sends one frame, of a message in the given form, or of none. It is
+// the way of every frame but the close frame and what is owed.
 func (c *Conn) writeFrame(ctx context.Context, as form, op frame.Opcode, fin bool, p []byte) error {
 	if err := c.take(ctx, c.wr.frame, "write"); err != nil {
 		return err
