@@ -58,7 +58,7 @@ func TestRFCTableMistakes(t *testing.T) {
 		{"`TestKey//10 two`", "`TestUTF8`", ""},
 		{"`close.go`", "`clos.go`", "no file clos.go"},
 		{"`close.go`", "`internal`", "no file internal"},
-		{"`close.go`", "`../main/close.go`", "no file ../main/close.go"},
+		{"`close.go`", "`frame/../close.go`", "no file frame/../close.go"},
 		{"`close.go`", "close.go", `"close.go"`},
 		{"net/http", "net/htp", `"net/htp"`},
 		{"`close.go`, net/http", "", "column 3 is empty"},
