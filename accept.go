@@ -38,12 +38,12 @@ func checkKey(r *http.Request) (string, *HandshakeError) {
 	lines := r.Header[headerKey]
 	switch len(lines) {
 	case 0:
-		return "", refuse(http.StatusBadRequest, "Sec-WebSocket-Key is missing; some proxies between HTTP/2 and HTTP/1.1 drop it")
+		return "", Reject(http.StatusBadRequest, "Sec-WebSocket-Key is missing; some proxies between HTTP/2 and HTTP/1.1 drop it")
 	case 1:
 	default:
 		// "The |Sec-WebSocket-Key| header field MUST NOT appear more than once
 		// in an HTTP request" (section 11.3.1)
-		return "", refuse(http.StatusBadRequest, "Sec-WebSocket-Key stands more than once")
+		return "", Reject(http.StatusBadRequest, "Sec-WebSocket-Key stands more than once")
 	}
 	// "a base64-encoded (see Section 4 of [RFC4648]) value that, when decoded,
 	// is 16 bytes in length" (section 4.2.1)
@@ -51,9 +51,9 @@ func checkKey(r *http.Request) (string, *HandshakeError) {
 	decoded, err := base64.StdEncoding.AppendDecode(make([]byte, 0, keyEncoded), []byte(key))
 	switch {
 	case err != nil:
-		return "", refuse(http.StatusBadRequest, "Sec-WebSocket-Key is not base64; it must be the base64 of 16 bytes")
+		return "", Reject(http.StatusBadRequest, "Sec-WebSocket-Key is not base64; it must be the base64 of 16 bytes")
 	case len(decoded) != keySize || len(key) != keyEncoded:
-		return "", refuse(http.StatusBadRequest, fmt.Sprintf("Sec-WebSocket-Key decodes to %d bytes; it must be the base64 of 16", len(decoded)))
+		return "", Reject(http.StatusBadRequest, fmt.Sprintf("Sec-WebSocket-Key decodes to %d bytes; it must be the base64 of 16", len(decoded)))
 	}
 	return key, nil
 }

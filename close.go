@@ -153,6 +153,13 @@ func (c *Conn) fail(ctx context.Context, e *CloseError) error {
 	return e
 }
 
+// abort ends the connection without another word, and returns the verdict.
+func (c *Conn) abort(e *CloseError) error {
+	e = c.settle(e)
+	c.end(c.stream.Abort)
+	return e
+}
+
 // settle records why the connection ends, and returns what is on record: the
 // first to know decides.
 func (c *Conn) settle(e *CloseError) *CloseError {

@@ -55,7 +55,8 @@ func (e *HandshakeError) Reason() string {
 
 // Reject returns an error for Options.Authorize and Options.SelectSubprotocol
 // that refuses the handshake with status and tells the client reason. Fields
-// such as WWW-Authenticate go into the Header of the result.
+// such as WWW-Authenticate go into the Header of the result. The library's own
+// refusals are made by it, too.
 func Reject(status int, reason string) *HandshakeError {
 	return &HandshakeError{Status: status, Err: errors.New(reason), reason: reason}
 }

@@ -16,7 +16,7 @@ func checkExtensions(r *http.Request) *HandshakeError {
 		return nil
 	}
 	if _, err := field.AppendExtensions(nil, lines); err != nil {
-		return refuse(http.StatusBadRequest, "Sec-WebSocket-Extensions is malformed: "+err.Error())
+		return Reject(http.StatusBadRequest, "Sec-WebSocket-Extensions is malformed: "+err.Error())
 	}
 	return nil
 }

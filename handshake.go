@@ -149,7 +149,8 @@ type decision struct {
 // decide reads the client's opening handshake and makes the server's (RFC 6455,
 // section 4.2). It depends on its arguments alone and writes nothing.
 func decide(r *http.Request, opts *Options, via *switcher) (d decision, refusal *HandshakeError) {
-	if err := opts.Validate(); err != nil {
+	trusted, err := opts.parse()
+	if err != nil {
 		return d, refuseSilently(err)
 	}
 	for _, require := range requirements { // section 4.2.1
@@ -161,12 +162,12 @@ func decide(r *http.Request, opts *Options, via *switcher) (d decision, refusal 
 	if refusal != nil {
 		return d, refusal
 	}
-	if refusal := checkOrigin(r, opts); refusal != nil { // sections 4.2.2 and 10.2
+	if refusal := checkOrigin(r, trusted, opts); refusal != nil { // sections 4.2.2 and 10.2
 		return d, refusal
 	}
 	offered, err := OfferedSubprotocols(r)
 	if err != nil {
-		return d, refuse(http.StatusBadRequest, err.Error())
+		return d, Reject(http.StatusBadRequest, err.Error())
 	}
 	if refusal := checkExtensions(r); refusal != nil {
 		return d, refusal
@@ -187,22 +188,30 @@ func decide(r *http.Request, opts *Options, via *switcher) (d decision, refusal 
 
 // Validate returns an error that quotes the first element of TrustedOrigins that
 // is no origin, or of Subprotocols that is no token; nil for nil Options. Upgrade
-// calls it, so a program need not.
+// finds the same, so a program need not call it.
 func (o *Options) Validate() error {
 	if o == nil {
 		return nil
 	}
+	_, err := o.parse()
+	return err
+}
+
+// parse returns the trusted origins, and finds what Validate promises to find.
+func (o *Options) parse() (trusted []originPattern, err error) {
 	for _, s := range o.TrustedOrigins {
-		if _, err := parsePattern(s); err != nil {
-			return err
+		p, err := parsePattern(s)
+		if err != nil {
+			return nil, err
 		}
+		trusted = append(trusted, p)
 	}
 	for _, s := range o.Subprotocols {
 		if !field.IsToken(s) {
-			return fmt.Errorf("subprotocol %q is no token (RFC 9110, section 5.6.2)", s)
+			return nil, fmt.Errorf("subprotocol %q is no token (RFC 9110, section 5.6.2)", s)
 		}
 	}
-	return nil
+	return trusted, nil
 }
 
 // requirements are what section 4.2.1 demands of a client's opening handshake,
@@ -241,10 +250,10 @@ func IsUpgrade(r *http.Request) bool {
 
 func requireHandshake(r *http.Request) *HandshakeError {
 	if r.ProtoMajor != 1 {
-		return refuse(http.StatusBadRequest, "this is a WebSocket endpoint, and WebSocket is spoken here over HTTP/1.1, not over "+field.Quote(r.Proto))
+		return Reject(http.StatusBadRequest, "this is a WebSocket endpoint, and WebSocket is spoken here over HTTP/1.1, not over "+field.Quote(r.Proto))
 	}
 	if !IsUpgrade(r) {
-		return refuse(http.StatusUpgradeRequired, "this is a WebSocket endpoint: the request must be an opening handshake").withUpgrade()
+		return Reject(http.StatusUpgradeRequired, "this is a WebSocket endpoint: the request must be an opening handshake").withUpgrade()
 	}
 	return nil
 }
@@ -254,7 +263,7 @@ func requireGET(r *http.Request) *HandshakeError {
 	if r.Method == http.MethodGet {
 		return nil
 	}
-	refusal := refuse(http.StatusMethodNotAllowed, "the method of an opening handshake is GET, not "+field.Quote(r.Method))
+	refusal := Reject(http.StatusMethodNotAllowed, "the method of an opening handshake is GET, not "+field.Quote(r.Method))
 	refusal.Header = http.Header{"Allow": {http.MethodGet}}
 	return refusal
 }
@@ -264,7 +273,7 @@ func requireHTTP11(r *http.Request) *HandshakeError {
 	if r.ProtoAtLeast(1, 1) {
 		return nil
 	}
-	return refuse(http.StatusHTTPVersionNotSupported, "an opening handshake takes HTTP/1.1, this request came with "+field.Quote(r.Proto)+
+	return Reject(http.StatusHTTPVersionNotSupported, "an opening handshake takes HTTP/1.1, this request came with "+field.Quote(r.Proto)+
 		"; a proxy in front may need to be told (nginx: proxy_http_version 1.1, and proxy_set_header for Upgrade and Connection)")
 }
 
@@ -273,7 +282,7 @@ func requireHost(r *http.Request) *HandshakeError {
 	if r.Host != "" {
 		return nil
 	}
-	return refuse(http.StatusBadRequest, "Host is missing or empty")
+	return Reject(http.StatusBadRequest, "Host is missing or empty")
 }
 
 // A body would be read as frames.
@@ -281,7 +290,7 @@ func requireNoBody(r *http.Request) *HandshakeError {
 	if r.ContentLength == 0 && len(r.TransferEncoding) == 0 {
 		return nil
 	}
-	return refuse(http.StatusBadRequest, "an opening handshake has no body: Content-Length must be absent or 0, and Transfer-Encoding absent")
+	return Reject(http.StatusBadRequest, "an opening handshake has no body: Content-Length must be absent or 0, and Transfer-Encoding absent")
 }
 
 const hopByHop = "; it is a hop-by-hop field, which proxies drop unless told otherwise (nginx: proxy_set_header Upgrade $http_upgrade, " +
@@ -293,7 +302,7 @@ func requireConnection(r *http.Request) *HandshakeError {
 	if field.HasToken(r.Header[headerConnection], "upgrade") {
 		return nil
 	}
-	return refuse(http.StatusBadRequest, "Connection must have the token upgrade"+hopByHop)
+	return Reject(http.StatusBadRequest, "Connection must have the token upgrade"+hopByHop)
 }
 
 // "An |Upgrade| header field containing the value "websocket", treated as an
@@ -302,7 +311,7 @@ func requireUpgrade(r *http.Request) *HandshakeError {
 	if field.HasToken(r.Header[headerUpgrade], "websocket") {
 		return nil
 	}
-	return refuse(http.StatusBadRequest, "Upgrade must have the token websocket"+hopByHop)
+	return Reject(http.StatusBadRequest, "Upgrade must have the token websocket"+hopByHop)
 }
 
 // "A |Sec-WebSocket-Version| header field, with a value of 13" (section 4.2.1).
@@ -315,11 +324,11 @@ func requireVersion(r *http.Request) *HandshakeError {
 	var refusal *HandshakeError
 	switch {
 	case len(lines) > 1:
-		refusal = refuse(http.StatusBadRequest, "Sec-WebSocket-Version stands more than once")
+		refusal = Reject(http.StatusBadRequest, "Sec-WebSocket-Version stands more than once")
 	case len(lines) == 0 || field.Trim(lines[0]) == "":
-		refusal = refuse(http.StatusBadRequest, "Sec-WebSocket-Version is missing; it must be 13")
+		refusal = Reject(http.StatusBadRequest, "Sec-WebSocket-Version is missing; it must be 13")
 	default:
-		return refuse(http.StatusUpgradeRequired, "Sec-WebSocket-Version "+field.Quote(lines[0])+" is not spoken here; it must be 13").withUpgrade()
+		return Reject(http.StatusUpgradeRequired, "Sec-WebSocket-Version "+field.Quote(lines[0])+" is not spoken here; it must be 13").withUpgrade()
 	}
 	refusal.Header = http.Header{headerVersion: {"13"}}
 	return refusal

@@ -79,9 +79,7 @@ func (c *Conn) endWait(ctx context.Context, w wait) error {
 		return interrupted("read", ctx)
 	case c.keepAlive == 0:
 	case v.quiet >= 2*c.keepAlive:
-		e := c.settle(&CloseError{Code: CloseAbnormal, Sent: true, Err: ErrKeepAlive})
-		c.end(c.stream.Abort)
-		return e
+		return c.abort(&CloseError{Code: CloseAbnormal, Sent: true, Err: ErrKeepAlive})
 	case w.underway && v.spent >= v.budget(c.keepAlive):
 		return c.fail(ctx, &CloseError{Code: ClosePolicyViolation, Reason: ErrSlowMessage.Error(), Sent: true, Err: ErrSlowMessage})
 	case v.quiet >= c.keepAlive && !v.pinged:

@@ -140,24 +140,23 @@ func (p originPattern) matches(o origin) bool {
 // checkOrigin holds the Origin of the request against its own origin and the
 // trusted ones (RFC 6455, sections 4.2.2 and 10.2). A request without one does
 // not come from a browser, and who can forge it needs no browser, so it passes.
-func checkOrigin(r *http.Request, opts *Options) *HandshakeError {
+func checkOrigin(r *http.Request, trusted []originPattern, opts *Options) *HandshakeError {
 	lines := r.Header[headerOrigin]
 	if len(lines) == 0 || opts.InsecureAllowAnyOrigin {
 		return nil
 	}
 	if len(lines) > 1 {
-		return refuse(http.StatusForbidden, "Origin stands more than once")
+		return Reject(http.StatusForbidden, "Origin stands more than once")
 	}
 	o, ok := parseOrigin(field.Trim(lines[0]))
 	if !ok {
-		return refuse(http.StatusForbidden, "Origin "+field.Quote(lines[0])+" is no serialised origin")
+		return Reject(http.StatusForbidden, "Origin "+field.Quote(lines[0])+" is no serialised origin")
 	}
 	if sameOrigin(o, r) {
 		return nil
 	}
-	for _, trusted := range opts.TrustedOrigins {
-		// Options have been checked, so this does not fail.
-		if p, err := parsePattern(trusted); err == nil && p.matches(o) {
+	for _, p := range trusted {
+		if p.matches(o) {
 			return nil
 		}
 	}
@@ -165,7 +164,7 @@ func checkOrigin(r *http.Request, opts *Options) *HandshakeError {
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	return refuse(http.StatusForbidden, "Origin "+field.Quote(lines[0])+" is neither this server's own, "+
+	return Reject(http.StatusForbidden, "Origin "+field.Quote(lines[0])+" is neither this server's own, "+
 		field.Quote(scheme+"://"+r.Host)+" by the Host field, nor a trusted one; "+
 		"a proxy in front must pass Host on with its port (nginx: proxy_set_header Host $http_host)")
 }

@@ -370,7 +370,5 @@ func (c *Conn) lost(err error) error {
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
-	e := c.settle(&CloseError{Code: CloseAbnormal, Err: err})
-	c.end(c.stream.Abort)
-	return e
+	return c.abort(&CloseError{Code: CloseAbnormal, Err: err})
 }

@@ -7,12 +7,6 @@ import (
 	"time"
 )
 
-// refuse makes a refusal whose reason the client is told. The reason is one
-// clause; what it shows of the request has been through field.Quote.
-func refuse(status int, reason string) *HandshakeError {
-	return Reject(status, reason)
-}
-
 // refuseSilently makes a refusal for a mistake on this side, of which the
 // client learns nothing.
 func refuseSilently(err error) *HandshakeError {

@@ -69,7 +69,7 @@ func chooseSubprotocol(r *http.Request, offered []string, opts *Options) (string
 		}
 	}
 	if chosen == "" && opts.RequireSubprotocol {
-		return "", refuse(http.StatusNotImplemented, subprotocolWanted(opts))
+		return "", Reject(http.StatusNotImplemented, subprotocolWanted(opts))
 	}
 	return chosen, nil
 }

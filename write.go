@@ -142,8 +142,7 @@ func (m *messageWriter) fragment(fin bool, p []byte) {
 func (m *messageWriter) abandon(err error) {
 	c := m.conn
 	if m.op == frame.Continuation && c.Err() == nil {
-		err = c.settle(&CloseError{Code: CloseAbnormal, Sent: true, Err: fmt.Errorf("a message was begun and not finished: %w", err)})
-		c.end(c.stream.Abort)
+		err = c.abort(&CloseError{Code: CloseAbnormal, Sent: true, Err: fmt.Errorf("a message was begun and not finished: %w", err)})
 	}
 	m.finish(err)
 }
@@ -231,9 +230,7 @@ func (c *Conn) unsent(ctx context.Context, err error) error {
 			e.Err = interrupted("write", ctx)
 		}
 	}
-	e = c.settle(e)
-	c.end(c.stream.Abort)
-	return e
+	return c.abort(e)
 }
 
 // transmit writes a frame. On a transport that goes straight to the kernel it

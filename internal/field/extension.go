@@ -36,7 +36,6 @@ func AppendExtensions(dst []Extension, lines []string) ([]Extension, error) {
 				return dst, err
 			}
 			dst = append(dst, e)
-			s.space()
 			if s.rest != "" && !s.skip(',') {
 				return dst, fmt.Errorf("%s follows extension %s where a comma or a semicolon was expected", Quote(s.rest), Quote(e.Name))
 			}
