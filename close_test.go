@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -669,5 +671,38 @@ func TestEverythingAtOnce(t *testing.T) {
 			p.Close()
 			wg.Wait()
 		}
+	})
+}
+
+// TestTimeoutOfTheSystem: ETIMEDOUT calls itself a timeout, but nobody has set
+// it, and there is no going on.
+func TestTimeoutOfTheSystem(t *testing.T) {
+	server, client := wstest.Pipe(0)
+	c, _ := wstest.Over(t, timedOut{server}, client, &websocket.Options{KeepAlive: -1})
+	if _, _, err := c.Read(t.Context()); !errors.Is(err, syscall.ETIMEDOUT) {
+		t.Errorf("got %v", err)
+	}
+	checkEnd(t, c, websocket.CloseAbnormal, "", false)
+}
+
+type timedOut struct{ net.Conn }
+
+func (timedOut) Read([]byte) (int, error) { return 0, os.NewSyscallError("read", syscall.ETIMEDOUT) }
+
+// TestCloseNotSaid: Close does not claim a closing handshake in which this end
+// had no say.
+func TestCloseNotSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := wstest.MemorySize(t, &websocket.Options{WriteTimeout: -1}, 1000)
+		written := async(func() error { return c.Write(t.Context(), websocket.Binary, make([]byte, 5000)) })
+		synctest.Wait()
+		p.SendClose(1000, "")
+		if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != 1000 {
+			t.Errorf("got %v", err)
+		}
+		if err := c.Close(t.Context(), 1000, ""); err == nil {
+			t.Error("Close: got no error")
+		}
+		<-written
 	})
 }

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"os"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -371,4 +373,108 @@ func TestPing(t *testing.T) {
 			t.Errorf("got %v, want %v", err, c.Err())
 		}
 	})
+}
+
+// TestKeepAliveBehindLargeFrame: a peer that takes a large message slowly lives,
+// though the ping cannot be sent; when it has been, there is time to answer.
+func TestKeepAliveBehindLargeFrame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size = 1 << 20
+		c, p := wstest.MemorySize(t, nil, 4<<10)
+		c.CloseRead(t.Context())
+		written := async(func() error { return c.Write(t.Context(), websocket.Binary, make([]byte, size)) })
+		for range size / (4 << 10) {
+			time.Sleep(500 * time.Millisecond)
+			if _, err := io.ReadFull(p.Conn, make([]byte, 4<<10)); err != nil {
+				t.Fatal(err, c.Err())
+			}
+		}
+		if _, err := io.ReadFull(p.Conn, make([]byte, 10)); err != nil { // the header's worth
+			t.Fatal(err)
+		}
+		if err := <-written; err != nil {
+			t.Fatal(err)
+		}
+		ping := p.ExpectPing()
+		time.Sleep(19 * time.Second)
+		if err := c.Err(); err != nil {
+			t.Fatal(err)
+		}
+		p.SendFrame(frame.Pong, true, ping)
+		start := time.Now()
+		p.ExpectPing() // and the watch goes on
+		<-c.Done()
+		if took := time.Since(start); !errors.Is(c.Err(), websocket.ErrKeepAlive) || took != 40*time.Second {
+			t.Errorf("got %v after %v", c.Err(), took)
+		}
+	})
+}
+
+// TestKeepAliveLateWakeUp: time in which the process did not run is not silence
+// of the peer; it still gets its ping.
+func TestKeepAliveLateWakeUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, client := wstest.Pipe(0)
+		c, p := wstest.Over(t, &lateRead{PipeConn: server}, client, nil)
+		read := async(func() error { _, _, err := c.Read(context.Background()); return err })
+		p.SendFrame(frame.Pong, true, p.ExpectPing())
+		p.SendText("alive")
+		if err := <-read; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// lateRead is a connection whose first Read returns an hour too late.
+type lateRead struct {
+	*wstest.PipeConn
+	once sync.Once
+}
+
+func (c *lateRead) Read(p []byte) (int, error) {
+	c.once.Do(func() { time.Sleep(time.Hour) })
+	return c.PipeConn.Read(p)
+}
+
+// TestEndlessDurations: the longest time there is, is no time limit that has
+// passed.
+func TestEndlessDurations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := wstest.Memory(t, &websocket.Options{KeepAlive: math.MaxInt64, WriteTimeout: math.MaxInt64})
+		if err := c.Write(t.Context(), websocket.Text, []byte("out")); err != nil {
+			t.Fatal(err)
+		}
+		p.ExpectText("out")
+		b := wstest.Frame(frame.Text, true, []byte("in"))
+		p.Send(b[:3]...)
+		read := async(func() error { _, _, err := c.Read(t.Context()); return err })
+		time.Sleep(24 * time.Hour)
+		p.Send(b[3:]...)
+		if err := <-read; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestManyPings: every Ping gets its answer, however many there are.
+func TestManyPings(t *testing.T) {
+	const n = 200
+	c, p := wstest.Memory(t, nil)
+	c.CloseRead(t.Context())
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			if _, err := c.Ping(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	var payloads []string
+	for range n {
+		payloads = append(payloads, p.ExpectPing())
+	}
+	for _, payload := range payloads {
+		p.SendFrame(frame.Pong, true, payload)
+	}
+	wg.Wait()
 }

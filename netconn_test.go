@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -224,4 +225,77 @@ func TestNetConnCopies(t *testing.T) {
 			t.Errorf("got %d bytes, want %d", len(got), len(want))
 		}
 	})
+}
+
+func TestNetConnClearedDeadline(t *testing.T) {
+	wstest.OnEach(t, func(t *testing.T, connect wstest.Connect) {
+		c, p := connect(t, nil)
+		n := c.NetConn(t.Context(), websocket.Binary)
+		p.SendFrame(frame.Binary, false, "abc")
+		p.SendFrame(frame.Continuation, true, "def")
+		var got []byte
+		for len(got) < 6 {
+			b := make([]byte, 1)
+			if _, err := n.Read(b); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, b...)
+			n.SetReadDeadline(time.Unix(1, 0))
+			if len(got)%2 == 0 { // or nobody notices
+				if _, err := n.Read(b); !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Fatalf("got %v", err)
+				}
+			}
+			n.SetReadDeadline(time.Time{})
+		}
+		if string(got) != "abcdef" {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+// TestNetConnLateTimer: a timer that has gone off for one deadline does nothing
+// to the next.
+func TestNetConnLateTimer(t *testing.T) {
+	c, p := wstest.Memory(t, nil)
+	n := c.NetConn(t.Context(), websocket.Binary)
+	for range 500 {
+		n.SetReadDeadline(time.Now().Add(20 * time.Microsecond))
+		for end := time.Now().Add(20 * time.Microsecond); time.Now().Before(end); {
+		}
+		n.SetReadDeadline(time.Time{})
+		p.SendFrame(frame.Binary, true, "x")
+		if _, err := n.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestNetConnConcurrentReads(t *testing.T) {
+	c, p := wstest.Memory(t, nil)
+	n := c.NetConn(t.Context(), websocket.Binary)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 50 {
+				if _, err := n.Read(make([]byte, 1)); err != nil {
+					t.Error(err)
+				}
+				n.SetReadDeadline(time.Time{})
+			}
+		})
+	}
+	for range 50 {
+		p.SendFrame(frame.Binary, true, "abcd")
+	}
+	wg.Wait()
+	p.SendClose(1000, "")
+	p.CloseWrite()
+	if err := n.Close(); err != nil {
+		t.Error(err)
+	}
+	n.SetDeadline(time.Now().Add(time.Hour)) // does nothing any more
+	if _, err := n.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Read after Close: got %v", err)
+	}
 }

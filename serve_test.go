@@ -135,3 +135,21 @@ func TestServeReuses(t *testing.T) {
 		t.Errorf("got capacities %v", sizes)
 	}
 }
+
+// TestServeOpenReader: a handler that leaves a stream open gets no further, and
+// everybody hears the same.
+func TestServeOpenReader(t *testing.T) {
+	c, p := wstest.Memory(t, nil)
+	h := &recorder{onMessage: func(c *websocket.Conn, m websocket.Message) error {
+		_, _, err := c.Reader(context.Background())
+		return err
+	}}
+	p.SendText("one")
+	p.SendFrame(frame.Text, false, "two")
+	p.SendClose(1011, "")
+	p.CloseWrite()
+	err := c.Serve(h)
+	if !errors.Is(err, websocket.ErrReaderOpen) || websocket.CloseStatus(err) != websocket.CloseInternalError || h.closed[0] != err {
+		t.Errorf("got %v, OnClose %v", err, h.closed)
+	}
+}

@@ -703,3 +703,124 @@ func TestWriteToReset(t *testing.T) {
 	}
 	<-c.Done()
 }
+
+// TestNoDeadlineLeftBehind: between two writes, a transport that writes on its
+// own, as crypto/tls does when a peer asks it to change keys, finds no deadline.
+func TestNoDeadlineLeftBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, client := wstest.Pipe(0)
+		conn := &deadlines{PipeConn: server}
+		c, p := wstest.Over(t, conn, client, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		if err := c.Write(ctx, websocket.Text, nil); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		synctest.Wait()
+		if d := conn.last(); !d.IsZero() {
+			t.Errorf("a write has left the deadline %v", d)
+		}
+		p.SendFrame(frame.Ping, true, "")
+		p.SendText("")
+		if _, _, err := c.Read(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if d := conn.last(); !d.IsZero() {
+			t.Errorf("a pong has left the deadline %v", d)
+		}
+	})
+}
+
+// deadlines notes the write deadline that was set last.
+type deadlines struct {
+	*wstest.PipeConn
+	mu  sync.Mutex
+	set time.Time
+}
+
+func (d *deadlines) SetWriteDeadline(t time.Time) error {
+	d.mu.Lock()
+	d.set = t
+	d.mu.Unlock()
+	return d.PipeConn.SetWriteDeadline(t)
+}
+
+func (d *deadlines) last() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.set
+}
+
+// TestWriteFrameBehindAnother: a frame that begins a message does not wait
+// within another's, whose turn it would then give back a second time.
+func TestWriteFrameBehindAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := wstest.MemorySize(t, &websocket.Options{WriteTimeout: -1}, 1000)
+		ctx := t.Context()
+		if err := c.WriteFrame(ctx, frame.Binary, false, nil); err != nil {
+			t.Fatal(err)
+		}
+		last := async(func() error { return c.WriteFrame(ctx, frame.Continuation, true, make([]byte, 5000)) })
+		synctest.Wait()
+		if err := c.WriteFrame(ctx, frame.Binary, true, nil); err == nil {
+			t.Error("a message inside another: got no error")
+		}
+		p.Expect(frame.Binary, false, "")
+		p.Expect(frame.Continuation, true, string(make([]byte, 5000)))
+		if err := <-last; err != nil {
+			t.Fatal(err)
+		}
+		w, err := c.Writer(ctx, websocket.Text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		if err := c.Write(short, websocket.Text, nil); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Write beside a Writer: got %v", err)
+		}
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestOwedToStalledPeer: what is owed goes before what comes later, on the time
+// of who sends that.
+func TestOwedToStalledPeer(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		send func(ctx context.Context, c *websocket.Conn) error
+	}{
+		{"WriteFrame", func(ctx context.Context, c *websocket.Conn) error { return c.WriteFrame(ctx, frame.Ping, true, nil) }},
+		{"Close", func(ctx context.Context, c *websocket.Conn) error { return c.Close(ctx, 1000, "") }},
+	} {
+		bubble(t, test.name, func(t *testing.T) {
+			const size = 1000
+			c, p := wstest.MemorySize(t, &websocket.Options{WriteTimeout: -1}, size)
+			large := async(func() error { return c.Write(t.Context(), websocket.Binary, make([]byte, 5*size-4)) })
+			synctest.Wait()
+			p.SendFrame(frame.Ping, true, "x")
+			p.SendText("hello")
+			if _, _, err := c.Read(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			later := async(func() error { return test.send(ctx, c) })
+			synctest.Wait()
+			// The large frame is out when the pipe is full with its end.
+			if _, err := io.ReadFull(p.Conn, make([]byte, 4*size)); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-large; err != nil {
+				t.Fatal(err)
+			}
+			if err := <-later; !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+			<-c.Done()
+		})
+	}
+}
