@@ -11,6 +11,7 @@ package field
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 )
 
@@ -48,19 +49,28 @@ func Trim(s string) string { return strings.Trim(s, " \t") }
 // HasToken reports whether the list in lines has token as one of its elements,
 // in any case. Elements that are no tokens are passed over.
 func HasToken(lines []string, token string) bool {
-	for _, line := range lines {
-		for line != "" {
-			var element string
-			element, line, _ = strings.Cut(line, ",")
-			element = Trim(element)
-			// EqualFold takes characters for ASCII letters that are none and
-			// may not stand in a token, such as U+212A for k.
-			if strings.EqualFold(element, token) && IsToken(element) {
-				return true
-			}
+	for element := range elements(lines) {
+		// EqualFold takes characters for ASCII letters that are none and may
+		// not stand in a token, such as U+212A for k.
+		if strings.EqualFold(element, token) && IsToken(element) {
+			return true
 		}
 	}
 	return false
+}
+
+// elements returns the elements of the list in lines, without the white space
+// around them. Some may be empty.
+func elements(lines []string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, line := range lines {
+			for element := range strings.SplitSeq(line, ",") {
+				if !yield(Trim(element)) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // AppendTokens appends the elements of the list of tokens in lines to dst.
@@ -68,19 +78,14 @@ func HasToken(lines []string, token string) bool {
 // no token is an error, and so is a list without an element.
 func AppendTokens(dst []string, lines []string) ([]string, error) {
 	had := len(dst)
-	for _, line := range lines {
-		for line != "" {
-			var element string
-			element, line, _ = strings.Cut(line, ",")
-			element = Trim(element)
-			if element == "" {
-				continue
-			}
-			if !IsToken(element) {
-				return dst, fmt.Errorf("%s is not a token", Quote(element))
-			}
-			dst = append(dst, element)
+	for element := range elements(lines) {
+		if element == "" {
+			continue
 		}
+		if !IsToken(element) {
+			return dst, fmt.Errorf("%s is not a token", Quote(element))
+		}
+		dst = append(dst, element)
 	}
 	if len(dst) == had {
 		return dst, errEmptyList
