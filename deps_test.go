@@ -16,14 +16,18 @@ import (
 const module = "github.com/airlock-go/websocket"
 
 // ours is what each package may import of this module. Tests may import what
-// they test, and wstest.
+// they test, the library itself, and wstest.
 var ours = map[string][]string{
-	".":               {"frame", "internal/field", "internal/proto"},
-	"frame":           {},
-	"internal/field":  {},
-	"internal/proto":  {"frame"},
-	"internal/wstest": {".", "frame"},
-	"examples/echo":   {".", "frame"},
+	".":                         {"frame", "internal/field", "internal/proto"},
+	"frame":                     {},
+	"internal/field":            {},
+	"internal/proto":            {"frame"},
+	"internal/wstest":           {".", "frame"},
+	"conformance":               {"frame"},
+	"conformance/cmd/wsconform": {"conformance"},
+	"examples/auth":             {"."},
+	"examples/chat":             {"."},
+	"examples/echo":             {".", "frame"},
 }
 
 // pure are the packages without I/O, clock and locks, and what that means.
@@ -59,7 +63,7 @@ func TestDependencies(t *testing.T) {
 		}
 		seen[pkg] = true
 		if strings.HasSuffix(file, "_test.go") {
-			allowed = append(slices.Clone(allowed), pkg, "internal/wstest")
+			allowed = append(slices.Clone(allowed), pkg, ".", "internal/wstest")
 		}
 		checkImports(t, file, pkg, allowed)
 		return nil

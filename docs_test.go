@@ -32,6 +32,20 @@ func TestRFCTable(t *testing.T) {
 	}
 }
 
+// TestSecurityTable: what docs/security.md says of threats is kept and held.
+func TestSecurityTable(t *testing.T) {
+	repo := newRepository(t)
+	rows := tables(readDoc(t, "docs/security.md"), securityColumns)
+	if len(rows) < 20 {
+		t.Fatalf("docs/security.md has %d threats", len(rows))
+	}
+	for _, row := range rows {
+		for _, wrong := range repo.checkRow(row) {
+			t.Errorf("docs/security.md:%d: %s", row.line, wrong)
+		}
+	}
+}
+
 // TestRFCTableMistakes: were there a mistake, TestRFCTable would find it.
 func TestRFCTableMistakes(t *testing.T) {
 	repo := newRepository(t)
@@ -98,7 +112,8 @@ func TestRFCTableMistakes(t *testing.T) {
 }
 
 var (
-	rfcColumns = []string{"§", "rule", "kept in", "held by"}
+	rfcColumns      = []string{"§", "rule", "kept in", "held by"}
+	securityColumns = []string{"threat", "what is done", "kept in", "held by"}
 
 	// rfcWords may stand in place of a file or a test.
 	rfcWords = []string{"net/http", "application", "client", "prose", "—"}
@@ -110,6 +125,16 @@ var (
 
 // checkRFCRow returns what is wrong with a row of docs/rfc.md.
 func (repo *repository) checkRFCRow(row tableRow) (wrong []string) {
+	wrong = repo.checkRow(row)
+	if number := row.cells[0]; number != "" && !section.MatchString(number) {
+		wrong = append(wrong, fmt.Sprintf("%q is no section", number))
+	}
+	return wrong
+}
+
+// checkRow returns what is wrong with a row whose second column says what is
+// kept, the third where, and the fourth what holds it.
+func (repo *repository) checkRow(row tableRow) (wrong []string) {
 	complain := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	if len(row.cells) != len(rfcColumns) {
 		complain("%d columns, want %d", len(row.cells), len(rfcColumns))
@@ -120,10 +145,7 @@ func (repo *repository) checkRFCRow(row tableRow) (wrong []string) {
 			complain("column %d is empty", i+1)
 		}
 	}
-	number, rule, kept, held := row.cells[0], row.cells[1], row.cells[2], row.cells[3]
-	if !section.MatchString(number) {
-		complain("%q is no section", number)
-	}
+	rule, kept, held := row.cells[1], row.cells[2], row.cells[3]
 	files, words := splitCell(kept)
 	for _, file := range files {
 		if !repo.files[file] {
@@ -227,7 +249,7 @@ func newRepository(t *testing.T) *repository {
 			return err
 		}
 		if d.IsDir() {
-			if file != "." && strings.HasPrefix(d.Name(), ".") {
+			if file != "." && strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules" {
 				return filepath.SkipDir
 			}
 			return nil

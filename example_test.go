@@ -1,14 +1,23 @@
 package websocket_test
 
 import (
+	"bufio"
 	"context"
+	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"time"
 
 	"github.com/airlock-go/websocket"
+	"github.com/airlock-go/websocket/frame"
+	"github.com/airlock-go/websocket/internal/wstest"
 )
 
 // The whole of an echo server: one call in a handler, one loop.
@@ -32,6 +41,110 @@ func Example() {
 	http.HandleFunc("/echo", echo)
 }
 
+// A WebSocket beside the pages of an existing mux. What the middleware around
+// them sets on w.Header() goes into the 101 as well.
+func ExampleUpgrade_mux() {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "a page")
+	})
+	mux.HandleFunc("/echo", echo)
+
+	withRequestID := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("X-Request-Id", "7f3a")
+			next.ServeHTTP(w, r)
+		})
+	}
+	server := httptest.NewServer(withRequestID(mux))
+	defer server.Close()
+
+	client := connect(server, "/echo")
+	defer client.close()
+	fmt.Println(client.Status, client.Header.Get("X-Request-Id"))
+	client.send("hello")
+	fmt.Println(client.receive())
+	// Output:
+	// 101 Switching Protocols 7f3a
+	// hello
+}
+
+// Two versions of a protocol, the newer by preference. A client that speaks
+// neither is connected without a subprotocol, which this server does not want;
+// RequireSubprotocol would refuse it with 501.
+func ExampleOptions_subprotocols() {
+	opts := &websocket.Options{Subprotocols: []string{"chat.v2", "chat.v1"}}
+	chat := func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Upgrade(w, r, opts)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		ctx := context.Background()
+		switch c.Subprotocol() {
+		case "chat.v2":
+			c.Write(ctx, websocket.Text, []byte(`{"say": "welcome"}`))
+			c.Close(ctx, websocket.CloseNormal, "")
+		case "chat.v1":
+			c.Write(ctx, websocket.Text, []byte("welcome"))
+			c.Close(ctx, websocket.CloseNormal, "")
+		default:
+			c.Close(ctx, websocket.ClosePolicyViolation, "speak chat.v2 or chat.v1")
+		}
+	}
+	server := httptest.NewServer(http.HandlerFunc(chat))
+	defer server.Close()
+
+	for _, offer := range []string{"chat.v1", "chat.v1, chat.v2", "mqtt"} {
+		client := connect(server, "/", "Sec-WebSocket-Protocol: "+offer)
+		fmt.Printf("%s: %q, %s\n", offer, client.Header.Get("Sec-WebSocket-Protocol"), client.receive())
+		client.close()
+	}
+	// Output:
+	// chat.v1: "chat.v1", welcome
+	// chat.v1, chat.v2: "chat.v2", {"say": "welcome"}
+	// mqtt: "", closed with 1008 (policy violation): speak chat.v2 or chat.v1
+}
+
+// Looking at a session before the connection is made. Foreign pages, which a
+// browser would send the cookie for, have been refused with 403 by then.
+func ExampleOptions_authorize() {
+	sessions := map[string]string{"q4xz": "Ada"}
+	opts := &websocket.Options{
+		Authorize: func(r *http.Request) error {
+			cookie, err := r.Cookie("session")
+			if err != nil || sessions[cookie.Value] == "" {
+				return websocket.Reject(http.StatusUnauthorized, "log in first")
+			}
+			return nil
+		},
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Upgrade(w, r, opts)
+		if err != nil {
+			return
+		}
+		c.Close(context.Background(), websocket.CloseNormal, "")
+	}))
+	defer server.Close()
+
+	for _, fields := range [][]string{
+		{},
+		{"Cookie: session=guess"},
+		{"Cookie: session=q4xz"},
+		{"Cookie: session=q4xz", "Origin: https://evil.example"},
+	} {
+		client := connect(server, "/", fields...)
+		fmt.Println(client.StatusCode, fields)
+		client.close()
+	}
+	// Output:
+	// 401 []
+	// 401 [Cookie: session=guess]
+	// 101 [Cookie: session=q4xz]
+	// 403 [Cookie: session=q4xz Origin: https://evil.example]
+}
+
 // Refusing a version of the protocol with 501 in place of 426, and every refusal
 // in JSON.
 func ExampleOptions_onReject() {
@@ -43,30 +156,153 @@ func ExampleOptions_onReject() {
 			}
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(status)
-			fmt.Fprintf(w, `{"error": %q}`, err.Reason())
+			json.NewEncoder(w).Encode(map[string]string{"error": err.Reason()})
 		},
 	}
-	http.HandleFunc("/ws", func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Upgrade(w, r, opts)
 		if err != nil {
 			return
 		}
-		defer c.CloseNow()
-	})
+		c.Close(context.Background(), websocket.CloseNormal, "")
+	}))
+	defer server.Close()
+
+	page, err := http.Get(server.URL)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer page.Body.Close()
+	fmt.Println(page.StatusCode, "not a handshake")
+
+	for _, change := range []string{
+		"POST",
+		"Sec-WebSocket-Version: 8",
+		"Sec-WebSocket-Key: short",
+		"Origin: https://evil.example",
+		"Origin: http://server.example.com", // the Host of the requests
+	} {
+		client := connect(server, "/", change)
+		fmt.Println(client.StatusCode, change)
+		client.close()
+	}
+	// Output:
+	// 426 not a handshake
+	// 405 POST
+	// 501 Sec-WebSocket-Version: 8
+	// 400 Sec-WebSocket-Key: short
+	// 403 Origin: https://evil.example
+	// 101 Origin: http://server.example.com
 }
 
-// Looking at a session before the connection is made. Only the text given to
-// Reject reaches the client.
+// Only the text given to Reject reaches the client. What another error says is
+// for the log: Upgrade returns it.
 func ExampleReject() {
 	opts := &websocket.Options{
 		Authorize: func(r *http.Request) error {
-			if _, err := r.Cookie("session"); err != nil {
-				return websocket.Reject(http.StatusUnauthorized, "log in first")
+			if r.URL.Path == "/busy" {
+				refusal := websocket.Reject(http.StatusServiceUnavailable, "come back in a minute")
+				refusal.Header = http.Header{"Retry-After": {"60"}}
+				return refusal
 			}
-			return nil
+			return errors.New("the database is down")
 		},
 	}
-	_ = opts
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, err := websocket.Upgrade(w, r, opts)
+		log.Print(err)
+	}))
+	defer server.Close()
+
+	for _, path := range []string{"/busy", "/other"} {
+		client := connect(server, path)
+		body, _ := io.ReadAll(client.Body)
+		fmt.Printf("%s, Retry-After %q: %s", client.Status, client.Header.Get("Retry-After"), body)
+		client.close()
+	}
+	// Output:
+	// 503 Service Unavailable, Retry-After "60": come back in a minute
+	// 403 Forbidden, Retry-After "": Forbidden
+}
+
+// The loop ends by itself when the peer closes, and with an error when the
+// connection is lost.
+func ExampleConn_Messages() {
+	ended := make(chan bool)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Upgrade(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		for m, err := range c.Messages(context.Background()) {
+			if err != nil {
+				fmt.Println("lost with", websocket.CloseStatus(err))
+				break
+			}
+			fmt.Printf("%v: %s\n", m.Type, m.Data)
+		}
+		fmt.Println(c.Err())
+		ended <- true
+	}))
+	defer server.Close()
+
+	client := connect(server, "/")
+	client.send("one")
+	client.send("two")
+	client.close()
+	<-ended
+
+	client = connect(server, "/")
+	client.send("three")
+	client.vanish()
+	<-ended
+	// Output:
+	// text: one
+	// text: two
+	// websocket: closed by peer with 1000 (normal closure)
+	// text: three
+	// lost with 1006 (abnormal closure)
+	// websocket: closed by the network with 1006 (abnormal closure): unexpected EOF
+}
+
+// A handler that only pushes. CloseRead reads for it, and its context ends the
+// loop when the client goes, or when the network does.
+func ExampleConn_CloseRead() {
+	ended := make(chan bool)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(ended)
+		c, err := websocket.Upgrade(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		ctx := c.CloseRead(context.Background())
+		ticks := time.NewTicker(10 * time.Millisecond)
+		defer ticks.Stop()
+		for n := 1; ; n++ {
+			select {
+			case <-ticks.C:
+				c.Write(ctx, websocket.Text, fmt.Append(nil, "tick ", n))
+			case <-ctx.Done():
+				fmt.Println(context.Cause(ctx))
+				return
+			}
+		}
+	}))
+	defer server.Close()
+
+	client := connect(server, "/")
+	for range 3 {
+		fmt.Println(client.receive())
+	}
+	client.close()
+	<-ended
+	// Output:
+	// tick 1
+	// tick 2
+	// tick 3
+	// websocket: closed by peer with 1000 (normal closure)
 }
 
 // A read that waits for a while and then does something else. Nothing is lost:
@@ -89,3 +325,81 @@ func ExampleConn_Read() {
 	}
 	_ = handle
 }
+
+// onlyHosts keeps names away that somebody else has made to resolve to this
+// server.
+func onlyHosts(names []string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !slices.Contains(names, r.Host) {
+			http.Error(w, "this server does not have that name", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func Example_onlyHosts() {
+	server := httptest.NewServer(onlyHosts([]string{"chat.example"}, http.HandlerFunc(echo)))
+	defer server.Close()
+
+	for _, host := range []string{"chat.example", "evil.example"} {
+		client := connect(server, "/", "Host: "+host, "Origin: http://"+host)
+		fmt.Println(host, client.Status)
+		client.close()
+	}
+	// Output:
+	// chat.example 101 Switching Protocols
+	// evil.example 421 Misdirected Request
+}
+
+// client is the other end of the examples, by hand.
+type client struct {
+	*http.Response
+	peer *wstest.Peer
+}
+
+// connect sends an opening handshake with these changes, as wstest.Handshake
+// takes them, and reads the answer.
+func connect(server *httptest.Server, path string, changes ...string) *client {
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		log.Fatal(err)
+	}
+	conn.SetDeadline(time.Now().Add(wstest.Patience))
+	io.WriteString(conn, wstest.Handshake(append(changes, path)...))
+	r := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return &client{resp, wstest.NewPeer(nil, conn, r)}
+}
+
+func (c *client) send(text string) {
+	c.peer.Write(wstest.Frame(frame.Text, true, []byte(text)))
+}
+
+// receive returns the next message, or how the connection ends.
+func (c *client) receive() string {
+	h, payload, err := c.peer.ReadFrame()
+	switch {
+	case err != nil:
+		return err.Error()
+	case h.Opcode == frame.Close:
+		return fmt.Sprintf("closed with %v: %s", websocket.CloseCode(binary.BigEndian.Uint16(payload)), payload[2:])
+	}
+	return string(payload)
+}
+
+// close says goodbye, if there was a connection, and waits for the server's.
+func (c *client) close() {
+	if c.StatusCode == http.StatusSwitchingProtocols {
+		c.peer.Write(wstest.CloseFrame(1000, ""))
+		for err := error(nil); err == nil; {
+			_, _, err = c.peer.ReadFrame()
+		}
+	}
+	c.vanish()
+}
+
+func (c *client) vanish() { c.peer.Close() }

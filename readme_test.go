@@ -57,7 +57,7 @@ func TestLinks(t *testing.T) {
 // TestCommands: the two commands of the README are those that CI runs.
 func TestCommands(t *testing.T) {
 	readme := readDoc(t, "README.md")
-	for _, command := range []string{"go run ./examples/echo", "go test ./..."} {
+	for _, command := range []string{"go run ./examples/chat", "go test ./..."} {
 		if !strings.Contains(readme, "\n    "+command+"\n") {
 			t.Errorf("README.md does not have the command %q", command)
 		}
@@ -70,9 +70,13 @@ func TestCommands(t *testing.T) {
 
 func documents(t *testing.T) []string {
 	t.Helper()
-	files, err := filepath.Glob("docs/*.md")
-	if err != nil {
-		t.Fatal(err)
+	var files []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "*/README.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, found...)
 	}
-	return append(files, "README.md", "CHANGELOG.md")
+	return files
 }
