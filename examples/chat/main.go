@@ -1,0 +1,178 @@
+// Command chat is a chat room with a web page.
+//
+//	go run ./examples/chat
+//
+// prints a URL, http://127.0.0.1:8080/. Open it in two windows, give two names,
+// and talk. Then end the server with Ctrl-C and start it again: the pages are
+// told (1001, going away), come back by themselves, and nobody loses a word that
+// was typed meanwhile.
+//
+//	-addr :9000                 another address; port 0 takes a free one
+//	-origins https://a.example  pages from there may connect as well
+//
+// protocol.go is what the page and the server say to each other, room.go is who
+// is here and who gets what, and visit.go, the file to read first, is the life
+// of one connection.
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/airlock-go/websocket"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait
+	err := run(ctx, os.Args[1:], os.Stdout)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		log.Fatal(err)
+	}
+}
+
+type config struct {
+	addr    string
+	options websocket.Options
+}
+
+// parseFlags reads the command line. With -h it prints the flags and returns
+// flag.ErrHelp.
+func parseFlags(args []string) (config, error) {
+	cfg := config{options: websocket.Options{
+		Subprotocols:       []string{"chat.v1"},
+		RequireSubprotocol: true,
+		MaxMessageSize:     maxMessageSize,
+	}}
+	fs := flag.NewFlagSet("chat", flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // main prints the error
+	fs.StringVar(&cfg.addr, "addr", "127.0.0.1:8080", "`host:port` to listen on; port 0 takes a free one")
+	fs.Func("origins", "foreign `origins` whose pages may connect, as https://a.example,https://b.example", func(s string) error {
+		cfg.options.TrustedOrigins = strings.Split(s, ",")
+		return cfg.options.Validate()
+	})
+	err := fs.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fs.SetOutput(os.Stderr)
+		fs.Usage()
+	}
+	if err == nil && fs.NArg() > 0 {
+		err = fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	return cfg, err
+}
+
+// shutdownTimeout bounds the end of the server. Conn.Close gives a client just
+// as long to answer.
+const shutdownTimeout = 5 * time.Second
+
+// run is the program: it serves until ctx ends.
+func run(ctx context.Context, args []string, stdout io.Writer) error {
+	cfg, err := parseFlags(args)
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", cfg.addr)
+	if err != nil {
+		return err
+	}
+	host, _, _ := net.SplitHostPort(cfg.addr)
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	fmt.Fprintf(stdout, "listening on http://%s/\n", net.JoinHostPort(cmp.Or(host, "localhost"), port))
+
+	visits, end := context.WithCancelCause(context.Background())
+	s := &server{options: &cfg.options, ctx: visits}
+	web := &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	served := make(chan error, 1)
+	go func() {
+		served <- web.Serve(l)
+		stop()
+	}()
+	<-ctx.Done()
+
+	// Shutdown does not know of WebSocket connections. They close because
+	// visits has ended, and handlers waits for them.
+	end(verdict(websocket.CloseGoingAway, "the server is shutting down"))
+	grace, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	if web.Shutdown(grace) != nil {
+		web.Close()
+	}
+	s.handlers.Lock()
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+type server struct {
+	options *websocket.Options
+	ctx     context.Context // ends when the server does; the cause is for the clients
+	room    room
+
+	// Every handler of a WebSocket holds handlers for reading, so taking it for
+	// writing waits for all of them and lets no other begin.
+	handlers sync.RWMutex
+}
+
+func (s *server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", servePage)
+	mux.HandleFunc("/ws", s.serveChat)
+	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusNoContent)
+	})
+	return mux
+}
+
+func (s *server) serveChat(w http.ResponseWriter, r *http.Request) {
+	if !s.handlers.TryRLock() {
+		http.Error(w, "the server is shutting down", http.StatusServiceUnavailable)
+		return
+	}
+	defer s.handlers.RUnlock()
+
+	conn, err := websocket.Upgrade(w, r, s.options)
+	if err != nil {
+		log.Printf("%s: %v", r.RemoteAddr, err)
+		return // the client has been told
+	}
+	s.room.visit(s.ctx, conn)
+	log.Printf("%s: %v", r.RemoteAddr, conn.Err())
+}
+
+//go:embed page.html
+var page string
+
+// Nothing runs on the page but what bears the nonce of this response, and it
+// connects to nothing but this server: 'self' includes ws and wss. The only image
+// is the icon that browsers ask for.
+const policy = "default-src 'none'; script-src 'nonce-%[1]s'; style-src 'nonce-%[1]s'; connect-src 'self'; img-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+func servePage(w http.ResponseWriter, _ *http.Request) {
+	nonce := rand.Text()
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", fmt.Sprintf(policy, nonce))
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	io.WriteString(w, strings.ReplaceAll(page, "NONCE", nonce))
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/airlock-go/websocket"
+)
+
+// The limits of the subprotocol chat.v1, in characters.
+const (
+	maxName = 32
+	maxText = 2000
+)
+
+// maxMessageSize has room for the longest text, every character of it escaped
+// as JSON may do: \ud83d\ude00.
+const maxMessageSize = 32 << 10
+
+// request is what a client sends: {"type":"join","name":"Ann"} first, and then
+// any number of {"type":"say","text":"hello"}.
+type request struct {
+	Type string `json:"type"`
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+// The messages of the server: welcome to who has joined, people to the others
+// whenever somebody comes or goes, and message to everybody.
+type (
+	welcome struct {
+		Type     string            `json:"type"`
+		Name     string            `json:"name"` // as others see it
+		People   []string          `json:"people"`
+		Messages []json.RawMessage `json:"messages"` // the last of them, oldest first
+	}
+	people struct {
+		Type   string   `json:"type"`
+		People []string `json:"people"`
+	}
+	message struct {
+		Type string    `json:"type"`
+		ID   int       `json:"id"`
+		Name string    `json:"name"`
+		Text string    `json:"text"`
+		Time time.Time `json:"time"`
+	}
+)
+
+// encode turns one of the above into JSON. Nothing in them could fail to have
+// any.
+func encode(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// verdict is the end of a connection that is not over yet: what its client is
+// going to be told.
+func verdict(code websocket.CloseCode, reason string) error {
+	return &websocket.CloseError{Code: code, Reason: reason, Sent: true}
+}
+
+// violation is the verdict on a client that does not speak chat.v1.
+func violation(format string, args ...any) error {
+	return verdict(websocket.ClosePolicyViolation, fmt.Sprintf(format, args...))
+}
+
+// parse returns the request in m, with the name trimmed, or a violation.
+func parse(m websocket.Message) (request, error) {
+	var req request
+	if m.Type != websocket.Text {
+		return req, violation("a binary message, want text")
+	}
+	if err := json.Unmarshal(m.Data, &req); err != nil {
+		return req, violation(`bad JSON, want an object with "type", and "name" or "text"`)
+	}
+	switch req.Type {
+	case "join":
+		req.Name = strings.TrimSpace(req.Name)
+		if strings.ContainsFunc(req.Name, unicode.IsControl) {
+			return req, violation("a control character in the name")
+		}
+		return req, checkLength("name", req.Name, maxName)
+	case "say":
+		return req, checkLength("text", req.Text, maxText)
+	}
+	return req, violation(`unknown type, want "join" or "say"`)
+}
+
+func checkLength(what, s string, limit int) error {
+	if strings.TrimSpace(s) == "" {
+		return violation("the %s is empty", what)
+	}
+	if n := utf8.RuneCountInString(s); n > limit {
+		return violation("the %s has %d characters, at most %d are allowed", what, n, limit)
+	}
+	return nil
+}
