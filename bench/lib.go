@@ -1,0 +1,148 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+)
+
+// libs are the libraries, in the order of the tables.
+var libs = []*Lib{
+	&libAirlock, &libAirlockServe,
+	&libGorilla, &libGorillaTuned,
+	&libCoder,
+	&libGobwas, &libGobwasRaw,
+	&libGWS, &libGWSServer,
+	&libXNet,
+	&libFastHTTP,
+	&libHijackOnly, &libRawTCP,
+}
+
+// Settings that every library gets, so that they do the same work.
+const (
+	readLimit     = 64 << 20 // bytes in one message
+	deflateLevel  = 1        // flate.BestSpeed
+	deflateAtSize = 512      // messages smaller than this may go uncompressed
+)
+
+// serverProtocols are what a server picks from when Config.Subprotocols is set.
+var serverProtocols = []string{"chat.v2", "chat.v1"}
+
+// The modes of permessage-deflate, and none.
+const (
+	noDeflate  = ""
+	noTakeover = "no-takeover"
+	takeover   = "takeover"
+)
+
+// Config is what a server is built with.
+type Config struct {
+	Deflate      string // noDeflate, noTakeover or takeover
+	Subprotocols bool   // negotiate serverProtocols
+	Drain        bool   // Conn.Run only reads; it does not echo
+	Detach       bool   // Handle returns at once; the connection lives on in its own goroutine
+}
+
+// run runs a connection's life: in the handler's goroutine, or detached from it.
+func (c Config) run(life func()) {
+	if c.Detach {
+		go life()
+	} else {
+		life()
+	}
+}
+
+// Conn is an upgraded connection, as the benchmarks see it.
+type Conn interface {
+	// Run echoes messages (or with Config.Drain only reads them) until the
+	// connection fails, and tells how many messages and bytes it read.
+	Run() (msgs, bytes int)
+	Write(text bool, p []byte) error
+}
+
+// Server is what a library offers. Only the fields it has are set.
+type Server struct {
+	// Handle upgrades inside a net/http handler, calls use, then closes.
+	Handle func(w http.ResponseWriter, r *http.Request, use func(Conn))
+	// ServeConn does the same on an accepted connection, without net/http.
+	ServeConn func(nc net.Conn, use func(Conn))
+	// Serve is for a library that owns its accept loop. It echoes.
+	Serve func(ln net.Listener) error
+	// Prepare encodes a message once, to be sent to many connections. The
+	// returned functions send it and release it.
+	Prepare func(text bool, p []byte) (send func(Conn) error, done func())
+}
+
+// Lib is one library, or one way to use it.
+type Lib struct {
+	Name    string
+	Module  string // for its version; "" for the floors
+	How     string // how it is used here
+	New     func(Config) Server
+	UTF8    bool     // it checks that text is UTF-8
+	Deflate []string // the modes it supports
+	Detach  bool     // it heeds Config.Detach
+	Partial bool     // does not deal with all frames, so it is compared but not as a peer
+	Raw     bool     // echoes bytes without WebSocket framing
+	NoHTTP  bool     // has no handshake either
+}
+
+func (l *Lib) deflates(mode string) bool {
+	return mode == noDeflate || slices.Contains(l.Deflate, mode)
+}
+
+// peer reports whether l is a whole server of somebody else.
+func (l *Lib) peer() bool { return !l.Partial && !l.Raw && l.Module != libAirlock.Module }
+
+// version is that of the library's module in this program.
+func (l *Lib) version() string {
+	switch l.Module {
+	case "":
+		return "-"
+	case libAirlock.Module:
+		return "this tree"
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, dep := range info.Deps {
+			if dep.Path == l.Module {
+				return dep.Version
+			}
+		}
+	}
+	return "?"
+}
+
+func findLib(name string) (*Lib, error) {
+	var names []string
+	for _, l := range libs {
+		if l.Name == name {
+			return l, nil
+		}
+		names = append(names, l.Name)
+	}
+	return nil, fmt.Errorf("no library %q; there are %s", name, strings.Join(names, ", "))
+}
+
+// pickLibs finds the libraries of a comma-separated list; all if it is empty.
+func pickLibs(names string) ([]*Lib, error) {
+	if names == "" {
+		return libs, nil
+	}
+	var out []*Lib
+	for name := range strings.SplitSeq(names, ",") {
+		l, err := findLib(name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+// libsWhich are those of ls for which keep holds.
+func libsWhich(ls []*Lib, keep func(*Lib) bool) []*Lib {
+	return slices.DeleteFunc(slices.Clone(ls), func(l *Lib) bool { return !keep(l) })
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/airlock-go/websocket"
+)
+
+var libAirlock = Lib{
+	Name: "airlock", Module: "github.com/airlock-go/websocket",
+	How:    "net/http handler, Upgrade, ReadAppend into a reused buffer, Write",
+	New:    func(cfg Config) Server { return airlockServer(cfg, runAirlockBlocking) },
+	UTF8:   true,
+	Detach: true,
+}
+
+var libAirlockServe = Lib{
+	Name: "airlock-serve", Module: "github.com/airlock-go/websocket",
+	How:    "net/http handler, Upgrade, Serve, Write in OnMessage",
+	New:    func(cfg Config) Server { return airlockServer(cfg, runAirlockServe) },
+	UTF8:   true,
+	Detach: true,
+}
+
+func airlockServer(cfg Config, run func(*airlockConn) (msgs, n int)) Server {
+	opts := &websocket.Options{MaxMessageSize: readLimit}
+	if cfg.Subprotocols {
+		opts.Subprotocols = serverProtocols
+	}
+	return Server{
+		Handle: func(w http.ResponseWriter, r *http.Request, use func(Conn)) {
+			c, err := websocket.Upgrade(w, r, opts)
+			if err != nil {
+				return
+			}
+			cfg.run(func() {
+				use(&airlockConn{c: c, drain: cfg.Drain, run: run})
+				c.CloseNow()
+			})
+		},
+	}
+}
+
+type airlockConn struct {
+	c     *websocket.Conn
+	drain bool
+	run   func(*airlockConn) (msgs, n int)
+}
+
+func (c *airlockConn) Run() (msgs, n int) { return c.run(c) }
+
+func (c *airlockConn) Write(text bool, p []byte) error {
+	typ := websocket.Binary
+	if text {
+		typ = websocket.Text
+	}
+	return c.c.Write(context.Background(), typ, p)
+}
+
+func runAirlockBlocking(c *airlockConn) (msgs, n int) {
+	ctx := context.Background() // that of the request ends with the handler
+	var buf []byte
+	for {
+		typ, p, err := c.c.ReadAppend(ctx, buf[:0])
+		if err != nil {
+			return msgs, n
+		}
+		buf = p
+		msgs, n = msgs+1, n+len(p)
+		if !c.drain && c.c.Write(ctx, typ, p) != nil {
+			return msgs, n
+		}
+	}
+}
+
+func runAirlockServe(c *airlockConn) (msgs, n int) {
+	h := airlockHandler{drain: c.drain}
+	c.c.Serve(&h)
+	return h.msgs, h.n
+}
+
+type airlockHandler struct {
+	drain   bool
+	msgs, n int
+}
+
+func (h *airlockHandler) OnMessage(c *websocket.Conn, m websocket.Message) error {
+	h.msgs, h.n = h.msgs+1, h.n+len(m.Data)
+	if h.drain {
+		return nil
+	}
+	return c.Write(context.Background(), m.Type, m.Data)
+}
+
+func (h *airlockHandler) OnClose(*websocket.Conn, error) {}

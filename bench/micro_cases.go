@@ -1,0 +1,290 @@
+package main
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"unicode/utf8"
+)
+
+const (
+	broadcastConns = 1000
+	broadcastSize  = 512
+)
+
+// microCase is a benchmark in process.
+type microCase struct {
+	workload, name string
+	// bench returns nil for a library that cannot be measured so.
+	bench  func(l *Lib) func(b *testing.B) error
+	floors []microBench
+}
+
+func microCases() (out []microCase) {
+	for _, h := range []struct {
+		name        string
+		offers, eof bool
+	}{{"plain", false, false}, {"offers", true, false}, {"then-eof", false, true}} {
+		out = append(out, microCase{"upgrade", h.name, func(l *Lib) func(*testing.B) error { return benchUpgrade(l, h.offers, h.eof) }, nil})
+	}
+	sizes := []int{128, 1 << 10, 64 << 10, 1 << 20}
+	for _, kind := range []string{kindBinary, kindText, kindUTF8} {
+		for _, size := range sizes {
+			m := newMessage(size, kind)
+			out = append(out, microCase{"read", kind + "/" + sizeName(size),
+				func(l *Lib) func(*testing.B) error { return benchRead(l, &m) }, readFloors(&m, kind)})
+		}
+	}
+	for _, kind := range []string{kindBinary, kindText} {
+		for _, size := range sizes {
+			m := newMessage(size, kind)
+			out = append(out, microCase{"write", kind + "/" + sizeName(size),
+				func(l *Lib) func(*testing.B) error { return benchWrite(l, &m, kind == kindText) }, writeFloors(&m)})
+		}
+	}
+	m := newMessage(broadcastSize, kindText)
+	return append(out, microCase{"broadcast", fmt.Sprintf("%s to %d", sizeName(broadcastSize), broadcastConns),
+		func(l *Lib) func(*testing.B) error { return benchBroadcast(l, &m) }, nil})
+}
+
+func sizeName(n int) string {
+	switch {
+	case n >= 1<<20:
+		return fmt.Sprintf("%dMiB", n>>20)
+	case n >= 1<<10:
+		return fmt.Sprintf("%dKiB", n>>10)
+	}
+	return fmt.Sprintf("%dB", n)
+}
+
+// entrance upgrades on the memConn of u, which then reads frame so many times,
+// and calls use.
+type entrance func(u *memUpgrade, frame []byte, times int, use func(Conn))
+
+// newEntrance returns nil for a library that owns its accept loop.
+func newEntrance(l *Lib, cfg Config, request []byte) entrance {
+	s := l.New(cfg)
+	switch {
+	case s.Handle != nil:
+		return func(u *memUpgrade, frame []byte, times int, use func(Conn)) {
+			u.reset(frame, times)
+			s.Handle(u, u.req, use)
+		}
+	case s.ServeConn != nil:
+		return func(u *memUpgrade, frame []byte, times int, use func(Conn)) {
+			u.conn.reset(request, frame, times)
+			s.ServeConn(&u.conn, use)
+		}
+	}
+	return nil
+}
+
+// messageEntrance is an entrance for messages, of which the floors know nothing.
+func messageEntrance(l *Lib) (entrance, []byte) {
+	request := upgradeRequest(noDeflate, false)
+	if l.Raw {
+		return nil, request
+	}
+	return newEntrance(l, Config{Drain: true}, request), request
+}
+
+func benchUpgrade(l *Lib, offers, eof bool) func(*testing.B) error {
+	cfg, request := Config{Drain: true}, upgradeRequest(noDeflate, false)
+	if offers {
+		cfg.Subprotocols = true
+		request = upgradeRequest(takeover, true) // what browsers offer
+		if l.deflates(noTakeover) {
+			cfg.Deflate = noTakeover // the others have to parse the offer, too
+		}
+	}
+	enter := newEntrance(l, cfg, request)
+	if enter == nil || l.NoHTTP {
+		return nil
+	}
+	use := func(Conn) {}
+	if eof {
+		use = func(c Conn) { c.Run() }
+	}
+	return func(b *testing.B) error {
+		u := newMemUpgrade(request)
+		u.conn.keep = &bytes.Buffer{}
+		enter(u, nil, 0, use)
+		got := u.conn.keep.String()
+		u.conn.keep = nil
+		answers := []string{"HTTP/1.1 101 ", clientAccept}
+		if offers && !l.Raw {
+			answers = append(answers, serverProtocols[0])
+		}
+		if cfg.Deflate != noDeflate {
+			answers = append(answers, "permessage-deflate")
+		}
+		for _, want := range answers {
+			if !strings.Contains(got, want) {
+				return fmt.Errorf("no %q in the response %q", want, got)
+			}
+		}
+		b.ResetTimer()
+		for range b.N {
+			enter(u, nil, 0, use)
+		}
+		return nil
+	}
+}
+
+// errNotUpgraded: the entrance did not call use.
+var errNotUpgraded = errors.New("not upgraded")
+
+func benchRead(l *Lib, m *message) func(*testing.B) error {
+	enter, request := messageEntrance(l)
+	if enter == nil {
+		return nil
+	}
+	return func(b *testing.B) error {
+		u := newMemUpgrade(request)
+		err := errNotUpgraded
+		enter(u, m.frame, b.N, func(c Conn) {
+			u.conn.reads = 0
+			b.ResetTimer()
+			msgs, n := c.Run()
+			b.StopTimer()
+			err = nil
+			if msgs != b.N || n != b.N*len(m.payload) {
+				err = fmt.Errorf("read %d messages and %d bytes, not %d and %d", msgs, n, b.N, b.N*len(m.payload))
+			}
+		})
+		b.ReportMetric(float64(u.conn.reads)/float64(b.N), "io/op")
+		return err
+	}
+}
+
+func benchWrite(l *Lib, m *message, text bool) func(*testing.B) error {
+	enter, request := messageEntrance(l)
+	if enter == nil {
+		return nil
+	}
+	return func(b *testing.B) error {
+		u := newMemUpgrade(request)
+		var total atomic.Int64
+		err := errNotUpgraded
+		enter(u, nil, 0, func(c Conn) {
+			u.conn.writes, u.conn.total = 0, &total
+			b.ResetTimer()
+			err = nil
+			for i := 0; i < b.N && err == nil; i++ {
+				err = c.Write(text, m.payload)
+			}
+			b.StopTimer()
+			u.conn.total = nil
+			b.ReportMetric(float64(u.conn.writes)/float64(b.N), "io/op")
+		})
+		if want := int64(b.N) * serverFrameSize(len(m.payload)); err == nil && total.Load() != want {
+			err = fmt.Errorf("wrote %d bytes, not %d", total.Load(), want)
+		}
+		return err
+	}
+}
+
+// benchBroadcast prepares one message for many connections, sends it, and waits
+// until all have it.
+func benchBroadcast(l *Lib, m *message) func(*testing.B) error {
+	enter, request := messageEntrance(l)
+	prepare := l.New(Config{Drain: true}).Prepare
+	if enter == nil || prepare == nil {
+		return nil
+	}
+	return func(b *testing.B) error {
+		var total atomic.Int64
+		conns, release := openMany(enter, request, &total)
+		defer release()
+		b.ResetTimer()
+		defer b.StopTimer()
+		for i := range b.N {
+			send, done := prepare(true, m.payload)
+			for _, c := range conns {
+				if err := send(c); err != nil {
+					return err
+				}
+			}
+			done()
+			for want := int64(i+1) * broadcastConns * serverFrameSize(broadcastSize); total.Load() < want; {
+				runtime.Gosched()
+			}
+		}
+		return nil
+	}
+}
+
+// openMany keeps connections open until they are released. They count in total
+// what is written to them.
+func openMany(enter entrance, request []byte, total *atomic.Int64) (conns []Conn, release func()) {
+	ready, done := make(chan Conn), make(chan struct{})
+	var wg sync.WaitGroup
+	for range broadcastConns {
+		wg.Go(func() {
+			u := newMemUpgrade(request)
+			enter(u, nil, 0, func(c Conn) {
+				u.conn.total = total
+				ready <- c
+				<-done
+				u.conn.total = nil
+			})
+		})
+		conns = append(conns, <-ready)
+	}
+	return conns, func() {
+		close(done)
+		wg.Wait()
+	}
+}
+
+func serverFrameSize(n int) int64 {
+	switch {
+	case n < 126:
+		return int64(n + 2)
+	case n < 1<<16:
+		return int64(n + 4)
+	}
+	return int64(n + 10)
+}
+
+// The floors in process are the work itself, without a library. memConn's Read
+// and Write stand for a socket's, with their copies.
+
+func floor(name string, f func()) microBench {
+	return microBench{"(" + name + ")", func(b *testing.B) error {
+		for range b.N {
+			f()
+		}
+		return nil
+	}}
+}
+
+func readFloors(m *message, kind string) []microBench {
+	var c memConn
+	dst := make([]byte, len(m.frame))
+	key := bytes.Repeat(maskKey[:], len(m.payload)/len(maskKey)+1)
+	floors := []microBench{
+		floor("conn.Read", func() {
+			if c.left == 0 {
+				c.reset(nil, m.frame, 1<<30)
+			}
+			c.Read(dst)
+		}),
+		floor("xor", func() { subtle.XORBytes(dst, m.payload, key) }),
+	}
+	if kind != kindBinary {
+		floors = append(floors, floor("utf8.Valid", func() { utf8.Valid(m.payload) }))
+	}
+	return floors
+}
+
+func writeFloors(m *message) []microBench {
+	var c memConn
+	return []microBench{floor("conn.Write", func() { c.Write(m.frame) })}
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// section is a table: a row for each library, and for each case of a workload a
+// column for each metric.
+type section struct {
+	title    string
+	workload string
+	prefix   string // of the cases, which their columns leave out
+	columns  []column
+}
+
+type column struct {
+	metric string
+	head   string // stands behind the name of the case
+	ratio  bool   // the ratio to the baseline is in brackets
+}
+
+var perOp = []column{{"ns", "ns", true}, {"allocs", "allocs", false}, {"B", "B", false}}
+
+var sections = []section{
+	{"Handshake: connect, upgrade, close", "handshake", "",
+		[]column{{"server_us", "server µs", true}, {"server_sys_us", "of it kernel", false}, {"per_s", "a second", true}}},
+
+	{"Echo: server CPU, µs a message", "echo", "", []column{{"server_us", "", true}}},
+	{"Echo: of it in the kernel, µs a message", "echo", "", []column{{"server_sys_us", "", false}}},
+	{"Echo: messages a second", "echo", "", []column{{"per_s", "", true}}},
+	{"Echo: 99th percentile of the round trip (of a batch where pipelined), µs", "echo", "", []column{{"p99_us", "", true}}},
+
+	{"In process: upgrade", "upgrade", "", perOp},
+	{"In process: read a binary message", "read", "binary/", perOp},
+	{"In process: read a text message in ASCII", "read", "text/", perOp},
+	{"In process: read a text message with characters of several bytes", "read", "utf8/", perOp},
+	{"In process: calls of the connection's Read a message", "read", "binary/", []column{{"io", "", false}}},
+	{"In process: write a binary message", "write", "binary/", perOp},
+	{"In process: write a text message", "write", "text/", perOp},
+	{"In process: calls of the connection's Write a message", "write", "binary/", []column{{"io", "", false}}},
+	{"In process: broadcast of a prepared message", "broadcast", "", perOp},
+
+	{"Idle connections: bytes each, after a collection", "idle", "",
+		[]column{{"memory", "heap + stack", true}, {"stack", "stack", false}, {"rss", "resident", true}, {"goroutines", "goroutines", false}}},
+
+	{"permessage-deflate: server CPU, µs a message", "deflate", "", []column{{"server_us", "", true}}},
+	{"permessage-deflate: messages a second", "deflate", "", []column{{"per_s", "", true}}},
+	{"permessage-deflate: bytes on the wire for each of the message", "deflate", "", []column{{"wire_ratio", "", false}}},
+	{"permessage-deflate: bytes for each busy connection", "deflate-memory", "",
+		[]column{{"rss_busy", "resident", true}, {"rss", "resident after a collection", true}, {"memory", "heap + stack then", true}}},
+}
+
+// table is empty where nothing was measured.
+func (r *report) table(s section) string {
+	head := []string{"library"}
+	cases := r.cases(s.workload, s.prefix)
+	for _, name := range cases {
+		for _, c := range s.columns {
+			head = append(head, strings.TrimSpace(strings.TrimPrefix(name, s.prefix)+" "+c.head))
+		}
+	}
+	rows := [][]string{head}
+	for _, lib := range r.rows(s.workload) {
+		row, empty := []string{lib}, true
+		for _, name := range cases {
+			for _, c := range s.columns {
+				cell := r.cell(key{s.workload, name, lib}, c)
+				row, empty = append(row, cell), empty && cell == "-"
+			}
+		}
+		if !empty {
+			rows = append(rows, row)
+		}
+	}
+	if len(rows) == 1 {
+		return ""
+	}
+	return "\n### " + s.title + "\n\n" + markdownTable(rows, 1)
+}
+
+func (r *report) cell(k key, c column) string {
+	rounds := r.rounds[k][c.metric]
+	if len(rounds) == 0 {
+		return "-"
+	}
+	text := number(median(rounds))
+	if ratio := r.ratio(k, c.metric, baseline); c.ratio && ratio != 0 {
+		text += fmt.Sprintf(" (%.2f)", ratio)
+	}
+	return text
+}
+
+// number gives three digits or more.
+func number(v float64) string {
+	switch a := max(v, -v); {
+	case a == 0:
+		return "0"
+	case a < 0.1:
+		return fmt.Sprintf("%.3f", v)
+	case a < 10:
+		return fmt.Sprintf("%.2f", v)
+	case a < 100:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.0f", v)
+}
+
+// markdownTable has the head in its first row. All columns but the first ones
+// are numbers.
+func markdownTable(rows [][]string, words int) string {
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell), 3)
+		}
+	}
+	rule := make([]string, len(widths))
+	for i, n := range widths {
+		rule[i] = strings.Repeat("-", n)
+		if i >= words {
+			rule[i] = strings.Repeat("-", n-1) + ":"
+		}
+	}
+	var b strings.Builder
+	for _, row := range slices.Insert(slices.Clone(rows), 1, rule) {
+		for i, cell := range row {
+			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if i < words {
+				cell += pad
+			} else {
+				cell = pad + cell
+			}
+			b.WriteString("| " + cell + " ")
+		}
+		b.WriteString("|\n")
+	}
+	return b.String()
+}
