@@ -98,6 +98,22 @@ func TestChatRestart(t *testing.T) {
 	}
 }
 
+// TestChatImpatient: who sends the form twice before the answer comes has joined
+// once, and is not thrown out.
+func TestChatImpatient(t *testing.T) {
+	t.Parallel()
+	ann := openPage(t, startExample(t, "chat").url.String()+"?name=Ann")
+	ann.until(state("open"))
+	evaluate[bool](ann, `(() => {
+		document.querySelector("#join").requestSubmit();
+		document.querySelector("#join").requestSubmit();
+		return true;
+	})()`)
+	ann.until(areHere("Ann"))
+	say(ann, "hello", ann)
+	ann.quiet()
+}
+
 // TestChatClient has a client that is no browser join beside one that is, over
 // the subprotocol as it is documented.
 func TestChatClient(t *testing.T) {

@@ -3,7 +3,7 @@ module github.com/airlock-go/websocket/interop
 go 1.26.0
 
 require (
-	github.com/airlock-go/websocket v0.0.0-00010101000000-000000000000
+	github.com/airlock-go/websocket v0.0.0
 	github.com/chromedp/cdproto v0.159.0
 	github.com/chromedp/chromedp v0.23.0
 	github.com/coder/websocket v1.8.15

@@ -17,7 +17,7 @@
 //
 // What there is to learn is in (*server).socket, login.go and session.go. What
 // an application of your own has besides: passwords, one for each user and
-// hashed, and a limit on guesses.
+// hashed, and limits on guesses and on sessions.
 package main
 
 import (

@@ -438,6 +438,23 @@ func TestSessions(t *testing.T) {
 	}
 }
 
+// TestHost: the URL that is printed leads here.
+func TestHost(t *testing.T) {
+	for addr, want := range map[string]string{
+		"127.0.0.1:8080":    "127.0.0.1",
+		"[::1]:8080":        "::1",
+		"auth.example:8080": "auth.example",
+		":8080":             "localhost",
+		"0.0.0.0:8080":      "localhost",
+		"[::]:8080":         "localhost",
+	} {
+		cfg, err := parseFlags([]string{"-addr", addr})
+		if got := cfg.host(); got != want || err != nil {
+			t.Errorf("host of %s is %q, %v; want %q", addr, got, err, want)
+		}
+	}
+}
+
 func TestBadFlags(t *testing.T) {
 	s, _ := start(t)
 	for _, args := range [][]string{

@@ -16,7 +16,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	_ "embed"
@@ -46,37 +45,6 @@ func main() {
 	}
 }
 
-type config struct {
-	addr    string
-	options websocket.Options
-}
-
-// parseFlags reads the command line. With -h it prints the flags and returns
-// flag.ErrHelp.
-func parseFlags(args []string) (config, error) {
-	cfg := config{options: websocket.Options{
-		Subprotocols:       []string{"chat.v1"},
-		RequireSubprotocol: true,
-		MaxMessageSize:     maxMessageSize,
-	}}
-	fs := flag.NewFlagSet("chat", flag.ContinueOnError)
-	fs.SetOutput(io.Discard) // main prints the error
-	fs.StringVar(&cfg.addr, "addr", "127.0.0.1:8080", "`host:port` to listen on; port 0 takes a free one")
-	fs.Func("origins", "foreign `origins` whose pages may connect, as https://a.example,https://b.example", func(s string) error {
-		cfg.options.TrustedOrigins = strings.Split(s, ",")
-		return cfg.options.Validate()
-	})
-	err := fs.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		fs.SetOutput(os.Stderr)
-		fs.Usage()
-	}
-	if err == nil && fs.NArg() > 0 {
-		err = fmt.Errorf("unexpected argument %q", fs.Arg(0))
-	}
-	return cfg, err
-}
-
 // shutdownTimeout bounds the end of the server. Conn.Close gives a client just
 // as long to answer.
 const shutdownTimeout = 5 * time.Second
@@ -91,9 +59,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	host, _, _ := net.SplitHostPort(cfg.addr)
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	fmt.Fprintf(stdout, "listening on http://%s/\n", net.JoinHostPort(cmp.Or(host, "localhost"), port))
+	fmt.Fprintf(stdout, "listening on http://%s/\n", net.JoinHostPort(cfg.host(), port))
 
 	visits, end := context.WithCancelCause(context.Background())
 	s := &server{options: &cfg.options, ctx: visits}

@@ -247,7 +247,7 @@ func TestEnds(t *testing.T) {
 }
 
 func TestHandshake(t *testing.T) {
-	p := start(t, "-origins", "https://a.example,https://*.b.example")
+	p := start(t, "-origins", "https://a.example, https://*.b.example")
 	const chat = "Sec-WebSocket-Protocol: chat.v1"
 	for _, tt := range []struct {
 		name   string
@@ -338,7 +338,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// TestPageLimits: the page lets nobody type what the server would refuse.
+// TestPageLimits: the page lets nobody type more than the server takes.
 func TestPageLimits(t *testing.T) {
 	for _, want := range []string{
 		fmt.Sprintf(`id="name" maxlength="%d"`, maxName),
@@ -391,8 +391,20 @@ func TestDefaultAddress(t *testing.T) {
 	if cfg, err := parseFlags(nil); cfg.addr != "127.0.0.1:8080" || err != nil {
 		t.Errorf("listens on %s, %v", cfg.addr, err)
 	}
-	p := start(t, "-addr", ":0")
-	if host, port, err := net.SplitHostPort(p.host); host != "localhost" || port == "0" || err != nil {
-		t.Errorf("listens on %s", p.host)
+}
+
+// TestHost: the URL that is printed leads here.
+func TestHost(t *testing.T) {
+	for addr, want := range map[string]string{
+		"127.0.0.1:0": "127.0.0.1",
+		":0":          "localhost",
+		"0.0.0.0:0":   "localhost",
+		"[::]:0":      "localhost",
+	} {
+		p := start(t, "-addr", addr)
+		if host, port, err := net.SplitHostPort(p.host); host != want || port == "0" || err != nil {
+			t.Errorf("with %s it listens on %s", addr, p.host)
+		}
+		p.stop()
 	}
 }

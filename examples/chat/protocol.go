@@ -87,6 +87,9 @@ func parse(m websocket.Message) (request, error) {
 		if strings.ContainsFunc(req.Name, unicode.IsControl) {
 			return req, violation("a control character in the name")
 		}
+		if strings.TrimFunc(req.Name, unseen) == "" {
+			req.Name = ""
+		}
 		return req, checkLength("name", req.Name, maxName)
 	case "say":
 		return req, checkLength("text", req.Text, maxText)
@@ -103,3 +106,8 @@ func checkLength(what, s string, limit int) error {
 	}
 	return nil
 }
+
+// unseen reports whether r takes no room, as a zero width space. A name of
+// nothing else is none, whereas between others it may belong there, as in an
+// emoji that is made of several.
+func unseen(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }

@@ -14,8 +14,8 @@ const (
 	// historySize is how many messages a newcomer is shown.
 	historySize = 50
 
-	// queueSize is how many messages a member may be behind. They are shared, so
-	// a queue takes no more room than its slices.
+	// queueSize is how many messages a member may be behind. All but the welcome
+	// are shared, so a queue takes little more room than its slices.
 	queueSize = 256
 )
 

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/binary"
 	"errors"
 	"flag"
 	"io"
@@ -21,10 +20,10 @@ import (
 	"time"
 
 	"github.com/airlock-go/websocket/frame"
+	"github.com/airlock-go/websocket/internal/wstest"
 )
 
-// patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+func TestMain(m *testing.M) { wstest.Main(m) }
 
 // running is a run of the program.
 type running struct {
@@ -99,7 +98,7 @@ func (p *running) get(method, path, accept string) (*http.Response, string) {
 		p.t.Fatal(err)
 	}
 	req.Header.Set("Accept", accept)
-	client := &http.Client{Transport: transport, Timeout: patience}
+	client := &http.Client{Transport: transport, Timeout: wstest.Patience}
 	resp, err := client.Do(req)
 	if err != nil {
 		p.t.Fatal(err)
@@ -112,16 +111,8 @@ func (p *running) get(method, path, accept string) (*http.Response, string) {
 	return resp, string(body)
 }
 
-// client is a WebSocket client by hand.
-type client struct {
-	t    *testing.T
-	conn net.Conn
-	br   *bufio.Reader
-}
-
-// handshake connects and sends an opening handshake with more fields, each a
-// line. The key and its answer are those of RFC 6455, section 1.3.
-func (p *running) handshake(fields ...string) (*client, *http.Response) {
+// handshake connects and sends what wstest.Handshake makes of the edits.
+func (p *running) handshake(edits ...string) (*wstest.Peer, *http.Response) {
 	p.t.Helper()
 	var conn net.Conn
 	var err error
@@ -134,98 +125,29 @@ func (p *running) handshake(fields ...string) (*client, *http.Response) {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(patience))
-	lines := append([]string{
-		"GET / HTTP/1.1",
-		"Host: " + p.url.Host,
-		"Connection: Upgrade",
-		"Upgrade: websocket",
-		"Sec-WebSocket-Version: 13",
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-	}, fields...)
-	if _, err := io.WriteString(conn, strings.Join(lines, "\r\n")+"\r\n\r\n"); err != nil {
+	conn.SetDeadline(time.Now().Add(wstest.Patience))
+	if _, err := io.WriteString(conn, wstest.Handshake(append([]string{"/", "Host: " + p.url.Host}, edits...)...)); err != nil {
 		p.t.Fatal(err)
 	}
-	c := &client{t: p.t, conn: conn, br: bufio.NewReader(conn)}
-	resp, err := http.ReadResponse(c.br, nil)
+	r := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(r, nil)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	return c, resp
+	return wstest.NewPeer(p.t, conn, r), resp
 }
 
 // connect is handshake with the expectation that it succeeds.
-func (p *running) connect(fields ...string) *client {
+func (p *running) connect() *wstest.Peer {
 	p.t.Helper()
-	c, resp := p.handshake(fields...)
+	c, resp := p.handshake()
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		p.t.Fatalf("status %s, want 101", resp.Status)
 	}
-	if accept := resp.Header.Get("Sec-WebSocket-Accept"); accept != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
+	if accept := resp.Header.Get("Sec-WebSocket-Accept"); accept != wstest.HandshakeAccept {
 		p.t.Fatalf("Sec-WebSocket-Accept is %q", accept)
 	}
 	return c
-}
-
-func (c *client) send(op frame.Opcode, payload []byte) {
-	c.t.Helper()
-	h := frame.Header{Fin: true, Opcode: op, Masked: true, Key: [4]byte{1, 2, 3, 4}, Length: uint64(len(payload))}
-	b := frame.Append(nil, h)
-	n := len(b)
-	b = append(b, payload...)
-	frame.Mask(b[n:], h.Key, 0)
-	if _, err := c.conn.Write(b); err != nil {
-		c.t.Fatal(err)
-	}
-}
-
-// expect reads a frame.
-func (c *client) expect(op frame.Opcode, payload []byte) {
-	c.t.Helper()
-	h, got := c.receive()
-	if h.Opcode != op || !h.Fin || h.Masked || !bytes.Equal(got, payload) {
-		c.t.Fatalf("got %v %.100q, want %v %.100q", h, got, op, payload)
-	}
-}
-
-func (c *client) receive() (frame.Header, []byte) {
-	c.t.Helper()
-	for n := 2; ; n++ {
-		b, err := c.br.Peek(n)
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		h, size, err := frame.Parse(b)
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		if size == 0 {
-			continue
-		}
-		message := make([]byte, uint64(size)+h.Length)
-		if _, err := io.ReadFull(c.br, message); err != nil {
-			c.t.Fatal(err)
-		}
-		return h, message[size:]
-	}
-}
-
-// expectClose reads a close frame, answers it, and waits for the end.
-func (c *client) expectClose(code uint16) {
-	c.t.Helper()
-	h, payload := c.receive()
-	if h.Opcode != frame.Close || len(payload) < 2 || binary.BigEndian.Uint16(payload) != code {
-		c.t.Fatalf("got %v %q, want a close frame with %d", h, payload, code)
-	}
-	c.send(frame.Close, payload[:2])
-	c.expectEOF()
-}
-
-func (c *client) expectEOF() {
-	c.t.Helper()
-	if b, err := c.br.ReadByte(); err != io.EOF {
-		c.t.Fatalf("got %#x, %v, want the end", b, err)
-	}
 }
 
 func TestEcho(t *testing.T) {
@@ -241,18 +163,17 @@ func TestEcho(t *testing.T) {
 			}
 			c := p.connect()
 			for _, payload := range []string{"", "Grüße", strings.Repeat("long ", 50_000)} {
-				c.send(frame.Text, []byte(payload))
-				c.expect(frame.Text, []byte(payload))
+				c.SendText(payload)
+				c.ExpectText(payload)
 			}
-			c.send(frame.Binary, []byte{0, 0xff})
-			c.expect(frame.Binary, []byte{0, 0xff})
-			c.send(frame.Ping, []byte("there?"))
-			c.expect(frame.Pong, []byte("there?"))
-			goodbye := []byte{0x03, 0xe8} // 1000
-			c.send(frame.Close, goodbye)
-			c.expect(frame.Close, goodbye)
-			c.expectEOF()
-			c.conn.Close()
+			c.SendFrame(frame.Binary, true, "\x00\xff")
+			c.Expect(frame.Binary, true, "\x00\xff")
+			c.SendFrame(frame.Ping, true, "there?")
+			c.Expect(frame.Pong, true, "there?")
+			c.SendClose(1000, "")
+			c.ExpectClose(1000, "")
+			c.ExpectEOF()
+			c.Close()
 			if logged := p.stop(); !strings.Contains(logged, "closed by peer with 1000 (normal closure); 4 messages received, 4 sent") {
 				t.Errorf("logged:\n%s", logged)
 			}
@@ -335,7 +256,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c, resp := p.handshake(test.fields...)
-			defer c.conn.Close()
+			defer c.Close()
 			if got := resp.Header.Get("Sec-WebSocket-Protocol"); resp.StatusCode != test.status || got != test.subprotocol {
 				t.Errorf("status %s, subprotocol %q; want %d, %q", resp.Status, got, test.status, test.subprotocol)
 			}
@@ -352,11 +273,13 @@ func TestRefusals(t *testing.T) {
 func TestMax(t *testing.T) {
 	p := start(t, "-max", "10")
 	c := p.connect()
-	c.send(frame.Text, []byte("0123456789"))
-	c.expect(frame.Text, []byte("0123456789"))
-	c.send(frame.Text, []byte("0123456789a"))
-	c.expectClose(1009)
-	c.conn.Close()
+	c.SendText("0123456789")
+	c.ExpectText("0123456789")
+	c.SendText("0123456789a")
+	if _, payload, err := c.ReadFrame(); err != nil || !bytes.HasPrefix(payload, wstest.ClosePayload(1009, "")) {
+		t.Errorf("got %q, %v", payload, err)
+	}
+	c.Close()
 	if logged := p.stop(); !strings.Contains(logged, "closed by this end with 1009") {
 		t.Errorf("logged:\n%s", logged)
 	}
@@ -365,22 +288,24 @@ func TestMax(t *testing.T) {
 func TestNoMax(t *testing.T) {
 	p := start(t, "-max", "-1")
 	c := p.connect()
-	large := bytes.Repeat([]byte{7}, 3<<20)
-	c.send(frame.Binary, large)
-	c.expect(frame.Binary, large)
+	large := strings.Repeat("x", 3<<20)
+	c.SendText(large)
+	c.ExpectText(large)
 }
 
 func TestShutdown(t *testing.T) {
 	p := start(t)
-	clients := []*client{p.connect(), p.connect()}
+	clients := []*wstest.Peer{p.connect(), p.connect()}
 	for _, c := range clients {
-		c.send(frame.Text, []byte("here"))
-		c.expect(frame.Text, []byte("here"))
+		c.SendText("here")
+		c.ExpectText("here")
 	}
 	p.cancel()
 	for _, c := range clients {
-		c.expectClose(1001)
-		c.conn.Close()
+		c.ExpectClose(1001, "the server is shutting down")
+		c.SendClose(1001, "")
+		c.ExpectEOF()
+		c.Close()
 	}
 	if logged := p.stop(); strings.Count(logged, "closed by this end with 1001") != len(clients) {
 		t.Errorf("logged:\n%s", logged)
