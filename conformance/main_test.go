@@ -1,0 +1,9 @@
+package conformance
+
+import (
+	"testing"
+
+	"github.com/airlock-go/websocket/internal/wstest"
+)
+
+func TestMain(m *testing.M) { wstest.Main(m) }
