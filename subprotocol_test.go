@@ -214,7 +214,7 @@ func runFloods(t *testing.T, floods []flood) {
 	opts := &websocket.Options{Subprotocols: []string{"x", "y", "z"}, TrustedOrigins: []string{"https://*.a.example"}}
 	for _, f := range floods {
 		t.Run(f.name, func(t *testing.T) {
-			small, large := wstest.Request(f.edits(size)...), wstest.Request(f.edits(size * growth)...)
+			small, large := wstest.Request(f.edits(size)...), wstest.Request(f.edits(size*growth)...)
 			for range 8 { // once is enough unless something else took the processor
 				// The same number of bytes both times, so that both are
 				// disturbed alike. Shorter times are noise, and the square of

@@ -85,6 +85,7 @@ type Lib struct {
 	UTF8    bool     // it checks that text is UTF-8
 	Deflate []string // the modes it supports
 	Detach  bool     // it heeds Config.Detach
+	Returns bool     // its handler returns wherever a handler may
 	Partial bool     // does not deal with all frames, so it is compared but not as a peer
 	Raw     bool     // echoes bytes without WebSocket framing
 	NoHTTP  bool     // has no handshake either

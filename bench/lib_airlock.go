@@ -17,10 +17,10 @@ var libAirlock = Lib{
 
 var libAirlockServe = Lib{
 	Name: "airlock-serve", Module: "github.com/airlock-go/websocket",
-	How:    "net/http handler, Upgrade, Serve, Write in OnMessage",
+	How:    "net/http handler that returns, Upgrade, go Serve, Write in OnMessage",
 	New:    func(cfg Config) Server { return airlockServer(cfg, runAirlockServe) },
 	UTF8:   true,
-	Detach: true,
+	Detach: true, Returns: true,
 }
 
 func airlockServer(cfg Config, run func(*airlockConn) (msgs, n int)) Server {

@@ -2,13 +2,13 @@ package main
 
 // handshake: TCP connect, upgrade, close.
 func (r *runner) handshake() error {
-	plain := func(*Lib) Config { return Config{} }
+	plain := func(l *Lib) Config { return Config{Detach: l.Returns} }
 	if err := r.compare(r.libs, "handshake", "plain", plain, loadSpec{Load: "handshake", Conns: 16}); err != nil {
 		return err
 	}
 	// Two subprotocols and permessage-deflate, offered and negotiated.
 	negotiate := func(l *Lib) Config {
-		cfg := Config{Subprotocols: true}
+		cfg := Config{Subprotocols: true, Detach: l.Returns}
 		if l.deflates(noTakeover) {
 			cfg.Deflate = noTakeover
 		}
@@ -55,8 +55,9 @@ func (r *runner) echo() error {
 	if r.More {
 		cases = append(cases[:len(cases):len(cases)], moreEchoCases...)
 	}
+	as := func(l *Lib) Config { return Config{Detach: l.Returns} }
 	for _, c := range cases {
-		if err := r.compare(r.libs, "echo", c.name, func(*Lib) Config { return Config{} }, c.spec(noDeflate)); err != nil {
+		if err := r.compare(r.libs, "echo", c.name, as, c.spec(noDeflate)); err != nil {
 			return err
 		}
 	}
