@@ -254,14 +254,14 @@ func (c *Conn) transmit(h frame.Header, p []byte) error {
 
 // put writes b. The time limit is on waiting without progress.
 func (c *Conn) put(b []byte) error {
-	for {
+	for idle := 0; ; {
 		c.armWrite()
 		n, err := c.stream.Write(b)
 		c.bytesWritten.Add(uint64(n))
 		if b = b[n:]; len(b) == 0 {
 			return nil
 		}
-		if !c.continues(n, err) {
+		if !c.continues(n, err, &idle) {
 			return err
 		}
 	}
@@ -269,23 +269,38 @@ func (c *Conn) put(b []byte) error {
 
 // putBuffers is put for several slices.
 func (c *Conn) putBuffers(b net.Buffers) error {
-	for {
+	for idle := 0; ; {
 		c.armWrite()
 		n, err := c.stream.WriteBuffers(&b)
 		c.bytesWritten.Add(uint64(n))
 		if len(b) == 0 {
 			return nil
 		}
-		if !c.continues(int(n), err) {
+		if !c.continues(int(n), err, &idle) {
 			return err
 		}
 	}
 }
 
+// writeSlices is in how many slices the time limit is waited for on a transport
+// that goes straight to the kernel. When in a slice bytes were taken nobody
+// knows, so the limit is kept to one of them.
+const writeSlices = 4
+
 // continues reports whether a write that fell short is to be continued: its time
-// is up, but it has made progress.
-func (c *Conn) continues(n int, err error) bool {
-	return n > 0 && (err == nil || c.stream.Direct() && isTimeout(err))
+// is up, but it has made progress, or has been idle for less than all slices.
+func (c *Conn) continues(n int, err error, idle *int) bool {
+	switch {
+	case err == nil:
+		return n > 0
+	case !c.stream.Direct() || !isTimeout(err):
+		return false
+	case n > 0:
+		*idle = 0
+		return true
+	}
+	*idle++
+	return *idle < writeSlices
 }
 
 // armWrite sets the deadline of a write, if the last one did not set one that
@@ -295,8 +310,12 @@ func (c *Conn) armWrite() {
 		c.wr.interrupt.arm(time.Time{}, 0)
 		return
 	}
-	slack := c.writeTimeout / 8
-	c.wr.interrupt.arm(time.Now().Add(c.writeTimeout+slack), slack)
+	limit := c.writeTimeout
+	if c.stream.Direct() {
+		limit /= writeSlices
+	}
+	slack := limit / 8
+	c.wr.interrupt.arm(time.Now().Add(limit+slack), slack)
 }
 
 // owed are control frames to be sent by whoever can: the reader, which must not
