@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"bytes"
-	"compress/flate"
 	"fmt"
 	"maps"
 	"regexp"
@@ -176,46 +175,20 @@ func accepts(answer, offered parameters) (*agreement, error) {
 // deflater compresses what the client sends, as agreed.
 type deflater struct {
 	agreement *agreement
-	w         *flate.Writer
-	out       bytes.Buffer
+	history   []byte // of the messages before, as far as they count
 }
 
 // message returns data as the payload of a message (RFC 7692, section 7.2.1).
-func (d *deflater) message(data []byte) ([]byte, error) {
-	d.out.Reset()
-	small := d.agreement.clientBits < 15
-	if d.w == nil {
-		// Higher levels take seconds for 16 MiB, and the lowest does not look for
-		// short messages in those before.
-		w, err := flate.NewWriter(&d.out, 3)
-		if err != nil {
-			return nil, err
-		}
-		d.w = w
-	} else if d.agreement.clientNoTakeover || small {
-		d.w.Reset(&d.out)
+func (d *deflater) message(data []byte) []byte {
+	packed := compress(d.history, data, d.agreement.clientBits)
+	if !d.agreement.clientNoTakeover {
+		d.history = lastBytes(append(d.history, data...), 1<<d.agreement.clientBits)
 	}
-	// compress/flate always has a window of 32 KiB. Pieces no larger than the
-	// agreed one, each compressed by itself, reach back no further.
-	size := max(len(data), 1)
-	if small {
-		size = 1 << d.agreement.clientBits
-	}
-	for first := true; first || len(data) > 0; first = false {
-		if !first {
-			d.w.Reset(&d.out)
-		}
-		n := min(size, len(data))
-		if _, err := d.w.Write(data[:n]); err != nil {
-			return nil, err
-		}
-		if err := d.w.Flush(); err != nil {
-			return nil, err
-		}
-		data = data[n:]
-	}
-	return bytes.TrimSuffix(d.out.Bytes(), []byte{0, 0, 0xff, 0xff}), nil
+	return packed
 }
+
+// lastBytes returns the last n bytes of b, or all of them.
+func lastBytes(b []byte, n int) []byte { return bytes.Clone(b[max(0, len(b)-n):]) }
 
 // sendCompressed sends a message in as many frames as the step says.
 func (p *player) sendCompressed(s *sending) error {
@@ -223,10 +196,7 @@ func (p *player) sendCompressed(s *sending) error {
 		return errDeclined
 	}
 	plain := s.payload.bytes()
-	packed, err := p.deflater.message(plain)
-	if err != nil {
-		return err
-	}
+	packed := p.deflater.message(plain)
 	p.log.add(Remark, fmt.Sprintf("%s, compressed to %s", byteCount(len(plain)), byteCount(len(packed))), plain)
 	size := (len(packed) + s.compress - 1) / s.compress
 	for i := range s.compress {

@@ -1,7 +1,7 @@
 // Package conformance is a test suite for WebSocket servers, in whatever
 // language they are written. The server needs to do no more than to send every
-// message back; what has to come of each thing that a client may do is said by
-// RFC 6455, RFC 7692 and RFC 9110, section by section.
+// message back, if it has at most 128 KiB; what has to come of each thing that a
+// client may do is said by RFC 6455, RFC 7692 and RFC 9110, section by section.
 //
 // The command is in cmd/wsconform:
 //
@@ -36,7 +36,8 @@
 //	> claim binary 70000 "" a frame that announces another length than it has
 //	> z text "hello"        a message compressed as agreed; z/3 in three frames
 //	> raw 81 05 68          bytes as they are: hexadecimal digits, or a payload
-//	> http "GET / HT"       a payload as it is, {host}, {path} and {origin} filled in
+//	> http "GET / HT"       a payload as it is, with {host}, {path}, {origin} and {fields},
+//	                        those that every handshake needs, filled in
 //	> half-close            the end of what the client sends
 //	> repeat 10 text "x"    the same so many times; also < repeat 10 echo
 //
@@ -50,7 +51,7 @@
 //	< close 1000            the peer's close frame, and then the end of TCP; 1005
 //	                        is a close frame without a code
 //	< fail 1002             the connection fails: a close frame with this code,
-//	                        or one of several, and the end
+//	                        or one of several, and the end; without a number, any
 //	< early 1007            as fail, but before anything more is sent; otherwise
 //	                        non-strict, or what stands in "or VERDICT nothing"
 //	< nothing               no message, no end; behind "or" that nothing came

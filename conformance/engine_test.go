@@ -2,7 +2,10 @@ package conformance
 
 import (
 	"bufio"
+	"bytes"
+	"compress/flate"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -37,12 +40,17 @@ func playScript(t *testing.T, text string, script func(*scripted)) (r Result) {
 // write by write, for each connection.
 func record(t *testing.T, text string, script func(*scripted)) (r Result, written [][]string) {
 	t.Helper()
+	return recordWith(t, &Options{URL: "ws://server.example/chat"}, text, script)
+}
+
+func recordWith(t *testing.T, o *Options, text string, script func(*scripted)) (r Result, written [][]string) {
+	t.Helper()
 	c := parseOne(t, strings.Split(text, "\n")...)
 	if !strings.Contains(text, "chop ") {
 		c.chops = []chop{together}
 	}
 	synctest.Test(t, func(t *testing.T) {
-		to, err := newTarget(t.Context(), &Options{URL: "ws://server.example/chat"})
+		to, err := newTarget(t.Context(), o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -241,7 +249,7 @@ func TestMessages(t *testing.T) {
 				time.Sleep(4 * time.Second)
 				s.write("x")
 			}
-		}), Fail, "not done after 1m0s"},
+		}), Fail, "not done after 1m2s"},
 		{"a message that was not sent", "> text \"a\"\n< text \"b\"", answering(func(s *scripted) { s.text("b"); s.serve() }), Pass, ""},
 		{"an alternative", echo + "\nor non-strict text \"bye\"", answering(func(s *scripted) { s.text("bye"); s.serve() }), NonStrict, `text "bye" (3 bytes) where echo is best`},
 		{"no answer to the close frame", echo, answering(func(s *scripted) { s.text("hello"); s.hang() }), Pass, ""},
@@ -314,6 +322,15 @@ func TestEarly(t *testing.T) {
 	})
 }
 
+// TestLongIdle: whoever wants to wait longer than for anything else may do so.
+func TestLongIdle(t *testing.T) {
+	o := &Options{URL: "ws://server.example/", Idle: time.Hour}
+	r, _ := recordWith(t, o, "< idle", func(s *scripted) { s.accept(); time.Sleep(50 * time.Minute); s.close(1001) })
+	if r.Verdict != Informational || !strings.Contains(r.Note, "after 50m0s") {
+		t.Errorf("%v: %s", r.Verdict, r.Note)
+	}
+}
+
 // TestNothingInsideFrames: pongs and close frames wait while a frame is not
 // complete.
 func TestNothingInsideFrames(t *testing.T) {
@@ -359,6 +376,15 @@ func TestAnswers(t *testing.T) {
 			s.write(refused + "\r\n\r\n")
 		}, Pass, ""},
 		{"refused where that is not the question", accepted, answer(refused), Fail, "the handshake was answered with 400"},
+		{"interim answers first", accepted, func(s *scripted) {
+			s.write("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n")
+			answering(func(s *scripted) { s.text("x"); s.serve() })(s)
+		}, Pass, ""},
+		{"lines that end with LF alone", accepted, func(s *scripted) {
+			s.request()
+			s.write(strings.ReplaceAll(switching, "\r", "") + "\n")
+			s.serve()
+		}, Fail, "end with LF alone"},
 		{"another Accept", accepted, answer(strings.Replace(switching, "s3p", "S3P", 1)), Fail, "4.2.2: Sec-WebSocket-Accept"},
 		{"no Upgrade", accepted, answer(strings.Replace(switching, "Upgrade: websocket\r\n", "", 1)), Fail, "4.2.2: Upgrade"},
 		{"no Connection", accepted, answer(strings.Replace(switching, "Connection: Upgrade\r\n", "", 1)), Fail, "4.2.2: Connection"},
@@ -561,6 +587,18 @@ func TestRequests(t *testing.T) {
 			t.Errorf("%s\ngot  %q\nwant %q", tt.edit, got, want)
 		}
 	}
+	to, err = newTarget(t.Context(), &Options{URL: "ws://127.0.0.1/", Header: http.Header{"Host": {"a.example"}, "X-B": {"1", "2"}, "X-A": {"3"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantFields := "|Host: a.example|Upgrade: websocket|Connection: Upgrade|" +
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==|Sec-WebSocket-Version: 13|X-A: 3|X-B: 1|X-B: 2||"
+	if got := strings.ReplaceAll(new(Case).handshake(to).String(), "\r\n", "|"); got != "GET / HTTP/1.1"+wantFields {
+		t.Errorf("with fields of its own: %q", got)
+	}
+	if got := to.fill("{origin} {fields}."); got != "http://a.example X-A: 3\r\nX-B: 1\r\nX-B: 2\r\n." {
+		t.Errorf("filled in: %q", got)
+	}
 	offer := &Case{offer: "x; y"}
 	if got := offer.handshake(to).String(); !strings.Contains(got, "\r\nSec-WebSocket-Extensions: x; y\r\n") {
 		t.Errorf("the offer is not in %q", got)
@@ -575,7 +613,9 @@ func TestTargets(t *testing.T) {
 		{"ws://[::1]:80/", "[::1]:80", "/", ""},
 		{"http://server.example/", "", "", "no URL of a WebSocket server"},
 		{"server.example", "", "", "no URL of a WebSocket server"},
+		{"127.0.0.1:8080", "", "", "no URL of a WebSocket server"},
 		{"ws:///", "", "", "names no host"},
+		{"ws://user:secret@server.example/", "", "", `"ws://user:xxxxx@server.example/"`},
 		{"ws://%/", "", "", "%"},
 	} {
 		to, err := newTarget(t.Context(), &Options{URL: tt.url})
@@ -586,5 +626,67 @@ func TestTargets(t *testing.T) {
 		} else if err != nil || to.addr != tt.addr || to.path != tt.path {
 			t.Errorf("%s: %+v, error %v", tt.url, to, err)
 		}
+	}
+}
+
+// TestFloods: what a server sends without an end is not waited for, and not kept.
+func TestFloods(t *testing.T) {
+	endless := func(text string) func(*scripted) {
+		return func(s *scripted) {
+			for text := strings.Repeat(text, 1+64<<10/len(text)); ; {
+				if _, err := io.WriteString(s.conn, text); err != nil {
+					return
+				}
+			}
+		}
+	}
+	for _, tt := range []struct {
+		name, text, start, endless, want string
+	}{
+		{"pings", "> text \"x\"\n< echo", switching + "\r\n", "\x89\x00", "far more than anybody asked for"},
+		{"pongs", "> text \"x\"\n< echo", switching + "\r\n", "\x8a\x01x", "far more than anybody asked for"},
+		{"fragments", "> text \"x\"\n< echo", switching + "\r\n\x01\x00", "\x00\x7e\x04\x00" + strings.Repeat("x", 1<<10), "far more than anybody asked for"},
+		{"empty fragments", "> text \"x\"\n< echo", switching + "\r\n\x01\x00", "\x00\x00", "far more than anybody asked for"},
+		{"a line of the answer", "< http 101", switching + "X: ", "x", "has no end"},
+		{"lines of the answer", "< http 101", switching, "X: x\r\n", "has no end"},
+		{"answers before the last", "< http 101", "", "HTTP/1.1 100 Continue\r\n\r\n", "far more than anybody asked for"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := playScript(t, tt.text, func(s *scripted) {
+				s.request()
+				s.write(tt.start)
+				endless(tt.endless)(s)
+			})
+			if r.Verdict != Fail || !strings.Contains(r.Note, tt.want) {
+				t.Errorf("%v: %q\n%s", r.Verdict, r.Note, dialogueText(r.Dialogue))
+			}
+		})
+	}
+}
+
+// TestBomb: a message that grows without an end is not inflated to its end.
+func TestBomb(t *testing.T) {
+	var packed bytes.Buffer
+	w, err := flate.NewWriter(&packed, flate.BestSpeed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Write(make([]byte, 2*maxVolume))
+	w.Flush()
+	if got, err := new(inflater).message(&agreement{serverBits: 15}, packed.Bytes()); !errors.Is(err, errFlood) {
+		t.Errorf("%d bytes, error %v", len(got), err)
+	}
+}
+
+// TestDeaf: a server that does not read does not hold a case up again and again.
+func TestDeaf(t *testing.T) {
+	r := playScript(t, "> text \"x\"\n< echo", answering(func(s *scripted) {
+		for range 20_000 { // more than the pipe holds
+			s.ping(strings.Repeat("x", frame.MaxControlPayload))
+		}
+		time.Sleep(time.Hour)
+	}))
+	if r.Seconds > 60 {
+		t.Errorf("the case took %v s", r.Seconds)
 	}
 }

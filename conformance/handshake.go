@@ -37,11 +37,7 @@ func (c *Case) handshake(t *target) *request {
 		"Host: " + t.host, "Upgrade: websocket", "Connection: Upgrade",
 		"Sec-WebSocket-Key: " + handshakeKey, "Sec-WebSocket-Version: 13",
 	}}
-	for name, values := range t.header {
-		for _, value := range values {
-			r.fields = append(r.fields, name+": "+value)
-		}
-	}
+	r.fields = append(r.fields, t.fields...)
 	if c.offer != "" {
 		r.fields = append(r.fields, "Sec-WebSocket-Extensions: "+c.offer)
 	}
@@ -110,7 +106,7 @@ func (p *player) connect() error {
 	p.conn = conn
 	p.unwatch = context.AfterFunc(p.t.ctx, func() { conn.Close() })
 	r := p.c.handshake(p.t)
-	conn.SetReadDeadline(time.Now().Add(patienceInAll * p.t.patience))
+	conn.SetReadDeadline(time.Now().Add(patienceInAll*p.t.patience + p.t.idle))
 	p.rc = newReceiver(conn, r.method, p.log)
 	go p.rc.run()
 	if p.c.connect {

@@ -273,6 +273,8 @@ func (d *inflation) symbols(literals, distances *huffman) error {
 		switch {
 		case err != nil:
 			return err
+		case len(d.out) > maxVolume:
+			return errFlood
 		case symbol < 256:
 			d.out = append(d.out, byte(symbol))
 			continue

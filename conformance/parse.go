@@ -73,12 +73,17 @@ func (c *Case) parseLine(line string) error {
 		c.request = append(c.request, rest)
 	case "connect":
 		c.connect = true
+		return nothingBehind(rest)
 	case "joined":
 		c.joined = true
+		return nothingBehind(rest)
 	case "offer":
+		if c.offer != "" {
+			return fmt.Errorf("there was an offer before; a comma joins them")
+		}
 		c.offer = rest
 	case "agree":
-		c.agree = strings.Fields(rest)
+		c.agree = append(c.agree, strings.Fields(rest)...)
 	case "chop":
 		for name := range strings.FieldsSeq(rest) {
 			if !slices.Contains([]chop{together, frames, bytewise, halves}, chop(name)) {
@@ -128,6 +133,18 @@ func (c *Case) parseOr(s string) error {
 	}
 	last := &c.steps[len(c.steps)-1]
 	last.want = append(last.want, o)
+	return alternative(last.want[0].kind, o.kind)
+}
+
+// alternative reports what may not stand below first.
+func alternative(first, kind wantKind) error {
+	alone := []wantKind{wantEarly, wantHeader, wantIdle}
+	switch {
+	case slices.Contains(alone, kind):
+		return fmt.Errorf("%s is nothing that may come in place of another", kind)
+	case first == wantIdle, slices.Contains(alone, first) && kind != wantNothing:
+		return fmt.Errorf("%s does not stand below %s", kind, first)
+	}
 	return nil
 }
 
@@ -189,14 +206,16 @@ func parseSending(s string) (*sending, error) {
 		return out, err
 	case "half-close":
 		out.halfClose = true
-		return out, nil
+		return out, nothingBehind(rest)
 	case "claim":
 		// The length stands behind the opcode.
 		op, more, _ := strings.Cut(rest, " ")
 		length, more, _ := strings.Cut(more, " ")
-		if out.claim, err = strconv.ParseInt(length, 0, 64); err != nil {
-			return nil, err
+		n, err := strconv.ParseUint(length, 0, 63)
+		if err != nil {
+			return nil, fmt.Errorf("no length: %q", length)
 		}
+		out.claim = int64(n)
 		word, rest = op, more
 	default:
 		if count, ok := strings.CutPrefix(word, "z"); ok {
@@ -247,7 +266,7 @@ func (out *sending) parseFrame(op, rest string) error {
 	out.payload = append(p, more...)
 	out.header.Fin = rest != "-"
 	if out.header.Fin && rest != "" {
-		return fmt.Errorf("too much: %q", rest)
+		return nothingBehind(rest)
 	}
 	if op := out.header.Opcode; out.compress > 0 && (!out.header.Fin || op != frame.Text && op != frame.Binary) {
 		return fmt.Errorf("only whole messages are compressed")
@@ -289,14 +308,12 @@ func parseOutcome(s string) (outcome, error) {
 	var err error
 	switch o.kind {
 	case wantEcho, wantNothing, wantEnd, wantIdle:
-		if rest != "" {
-			err = fmt.Errorf("too much: %q", rest)
-		}
+		err = nothingBehind(rest)
 	case wantClose, wantFail, wantEarly, wantHTTP:
 		for number := range strings.FieldsSeq(rest) {
 			code, err := strconv.Atoi(number)
 			if err != nil {
-				return o, err
+				return o, fmt.Errorf("no code: %q", number)
 			}
 			o.codes = append(o.codes, code)
 		}
@@ -312,13 +329,21 @@ func parseOutcome(s string) (outcome, error) {
 		}
 		var after string
 		o.payload, after, err = parsePayload(rest)
-		if err == nil && after != "" {
-			err = fmt.Errorf("too much: %q", after)
+		if err == nil {
+			err = nothingBehind(after)
 		}
 	default:
 		err = fmt.Errorf("no outcome: %q", word)
 	}
 	return o, err
+}
+
+// nothingBehind is for what ends where rest begins.
+func nothingBehind(rest string) error {
+	if rest != "" {
+		return fmt.Errorf("too much: %q", rest)
+	}
+	return nil
 }
 
 // parseField reads a field, the status it belongs to, or that it is absent.

@@ -48,6 +48,7 @@ type player struct {
 	answer   *http.Response
 	over     *ending // nil: the connection is open
 	said     bool    // a close frame was sent
+	mute     bool    // writing has failed
 	parting  bool    // the steps are over
 	barriers int
 
@@ -289,12 +290,13 @@ func (p *player) flush() {
 		if start > 0 {
 			time.Sleep(writePause)
 		}
-		if p.over == nil && p.rc.closing.Load() {
-			return // the server has said goodbye
+		if p.mute || p.over == nil && p.rc.closing.Load() {
+			return // or the server has said goodbye
 		}
 		p.conn.SetWriteDeadline(time.Now().Add(p.t.patience * 4))
 		if _, err := p.conn.Write(b[start:end]); err != nil {
 			p.log.add(Remark, fmt.Sprintf("writing failed: %v", err), nil)
+			p.mute = true
 			return
 		}
 		start = end

@@ -60,6 +60,8 @@ type receiver struct {
 
 	last   atomic.Int64 // when bytes of messages came last, in nanoseconds since log.start
 	inData bool         // a message is being read
+	volume int          // bytes received and inflated
+	is101  bool         // the answer was; frames follow
 
 	// The message under way.
 	begun      bool
@@ -68,7 +70,7 @@ type receiver struct {
 	compressed bool
 }
 
-// queue holds events until somebody asks for them. It has no limit that matters,
+// queue holds events until somebody asks for them. It has no limit of its own,
 // so that a server that echoes never waits for a client that is still sending.
 type queue struct {
 	mu     sync.Mutex
@@ -76,20 +78,14 @@ type queue struct {
 	more   chan struct{}
 }
 
-const maxEvents = 100_000
-
-func (q *queue) put(e event) error {
+func (q *queue) put(e event) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.events) > maxEvents {
-		return io.ErrShortBuffer
-	}
 	q.events = append(q.events, e)
 	select {
 	case q.more <- struct{}{}:
 	default:
 	}
-	return nil
 }
 
 // get returns the next event, if it comes within d.
@@ -113,6 +109,15 @@ func (q *queue) get(d time.Duration) *event {
 	}
 }
 
+// What is more than any case asks for. Nobody wants to hold what a server sends
+// without an end.
+const (
+	maxFrames = 200_000
+	maxVolume = 40 << 20
+)
+
+var errFlood = violation("the server sent far more than anybody asked for")
+
 // lively notes the signs of life.
 type lively struct {
 	io.Reader
@@ -120,7 +125,11 @@ type lively struct {
 }
 
 func (l lively) Read(b []byte) (int, error) {
+	if l.of.volume > maxVolume {
+		return 0, errFlood
+	}
 	n, err := l.Reader.Read(b)
+	l.of.volume += n
 	if l.of.inData {
 		l.of.last.Store(int64(time.Since(l.of.log.start)))
 	}
@@ -136,9 +145,16 @@ func newReceiver(r io.Reader, method string, log *dialogue) *receiver {
 
 // run delivers events until the end of TCP, which is the last.
 func (rc *receiver) run() {
-	err := rc.readAnswer()
-	for err == nil {
-		err = rc.readFrame()
+	var err error
+	for n := 0; err == nil; n++ {
+		switch {
+		case n > maxFrames:
+			err = errFlood
+		case rc.is101:
+			err = rc.readFrame()
+		default:
+			err = rc.readAnswer()
+		}
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = violation(fmt.Sprintf("the server was not done after %v", time.Since(rc.log.start).Round(time.Second)))
@@ -172,21 +188,33 @@ const maxBody = 1 << 20 // of an answer that refuses
 
 // peekFields returns the fields of the answer to come as they are. ReadResponse
 // keeps some for itself.
-func (rc *receiver) peekFields() http.Header {
+func (rc *receiver) peekFields() (http.Header, error) {
 	for n := 1; ; n = max(n+1, rc.br.Buffered()) {
 		b, err := rc.br.Peek(n)
 		head, _, whole := bytes.Cut(b, []byte("\r\n\r\n"))
-		if !whole && err == nil {
+		switch {
+		case bytes.Contains(head, []byte("\n\n")):
+			return nil, violation("RFC 9112, 2.1: lines of the server's answer end with LF alone")
+		case errors.Is(err, bufio.ErrBufferFull):
+			return nil, violation("the head of the server's answer has no end")
+		case !whole && err == nil:
 			continue
 		}
 		_, lines, _ := strings.Cut(string(head)+"\r\n\r\n", "\n")
+		// What is wrong with them ReadResponse will tell.
 		fields, _ := textproto.NewReader(bufio.NewReader(strings.NewReader(lines))).ReadMIMEHeader()
-		return http.Header(fields)
+		return http.Header(fields), nil
 	}
 }
 
+// readAnswer reads an answer, and passes over those that are not the last: "A
+// client MUST be able to parse one or more 1xx responses received prior to a
+// final response" (RFC 9110, section 15.2).
 func (rc *receiver) readAnswer() error {
-	fields := rc.peekFields() // what is wrong with them shows in the next line
+	fields, err := rc.peekFields()
+	if err != nil {
+		return err
+	}
 	resp, err := http.ReadResponse(rc.br, &http.Request{Method: rc.method})
 	var network net.Error
 	switch {
@@ -199,18 +227,19 @@ func (rc *receiver) readAnswer() error {
 	}
 	resp.Header = fields
 	rc.log.add(Received, resp.Proto+" "+resp.Status, []byte(headerText(resp.Header)))
-	err = rc.events.put(event{kind: evAnswer, answer: resp})
-	if err != nil || resp.StatusCode == http.StatusSwitchingProtocols {
-		return err
+	rc.is101 = resp.StatusCode == http.StatusSwitchingProtocols
+	if resp.StatusCode < 200 && !rc.is101 {
+		return nil
+	}
+	rc.events.put(event{kind: evAnswer, answer: resp})
+	if rc.is101 {
+		return nil
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	if len(body) > 0 {
 		rc.log.add(Received, "body, "+byteCount(len(body)), body)
 	}
-	if err != nil {
-		return err
-	}
-	return rc.readAnswer() // there is no other, unless one was asked for behind the first
+	return err
 }
 
 func (rc *receiver) readFrame() error {
@@ -228,10 +257,19 @@ func (rc *receiver) readFrame() error {
 	if err != nil {
 		return err
 	}
-	if h.Opcode.IsControl() {
-		return rc.control(h.Opcode, data)
+	e := &event{kind: evPong, data: data}
+	switch {
+	case h.Opcode == frame.Close:
+		e, err = rc.close(data)
+	case h.Opcode == frame.Ping:
+		e.kind = evPing
+	case !h.Opcode.IsControl():
+		e, err = rc.message(h, data)
 	}
-	return rc.message(h, data)
+	if e != nil {
+		rc.events.put(*e)
+	}
+	return err
 }
 
 func (rc *receiver) readHeader() (h frame.Header, err error) {
@@ -274,34 +312,29 @@ func (rc *receiver) check(h frame.Header) error {
 		return wrong("5.4: fragments out of turn")
 	case rc.closing.Load():
 		return wrong("5.5.1: the server sent a frame behind its close frame")
-	case h.Length > 1<<30:
+	case h.Length > maxVolume:
 		return wrong("the server announced a payload that nobody asked for")
 	}
 	return nil
 }
 
-func (rc *receiver) control(op frame.Opcode, data []byte) error {
-	switch op {
-	case frame.Ping:
-		return rc.events.put(event{kind: evPing, data: data})
-	case frame.Pong:
-		return rc.events.put(event{kind: evPong, data: data})
-	}
+// close reads the payload of a close frame.
+func (rc *receiver) close(data []byte) (*event, error) {
 	code := noStatus
 	switch {
 	case len(data) == 1:
-		return violation("5.5.1: the server sent a close frame with half a code")
+		return nil, violation("5.5.1: the server sent a close frame with half a code")
 	case len(data) >= 2:
 		code = int(data[0])<<8 | int(data[1])
 		if !utf8.Valid(data[2:]) {
-			return violation("5.5.1: the reason in the server's close frame is not UTF-8")
+			return nil, violation("5.5.1: the reason in the server's close frame is not UTF-8")
 		}
 		if !sendable(code) {
-			return violation(fmt.Sprintf("7.4: the server sent a close frame with the code %d", code))
+			return nil, violation(fmt.Sprintf("7.4: the server sent a close frame with the code %d", code))
 		}
 	}
 	rc.closing.Store(true)
-	return rc.events.put(event{kind: evClose, code: code})
+	return &event{kind: evClose, code: code}, nil
 }
 
 // sendable reports whether a code may stand in a close frame. Those that are
@@ -310,27 +343,32 @@ func sendable(code int) bool {
 	return code >= 1000 && code <= 4999 && code != noStatus && code != 1006 && code != 1015
 }
 
-func (rc *receiver) message(h frame.Header, data []byte) error {
+// message adds a frame to the message under way, and returns it if it is whole.
+func (rc *receiver) message(h frame.Header, data []byte) (*event, error) {
 	if !rc.begun {
 		rc.begun, rc.op, rc.data, rc.compressed = true, h.Opcode, nil, h.RSV1
 	}
 	rc.data = append(rc.data, data...)
 	if !h.Fin {
-		return nil
+		return nil, nil
 	}
 	rc.begun = false
 	if rc.compressed {
 		plain, err := rc.inflater.message(rc.agreed.Load(), rc.data)
+		rc.volume += len(plain)
+		if errors.Is(err, errFlood) {
+			return nil, err
+		}
 		if err != nil {
-			return violation(fmt.Sprintf("RFC 7692, 7.2.2: what the server compressed cannot be read: %v", err))
+			return nil, violation(fmt.Sprintf("RFC 7692, 7.2.2: what the server compressed cannot be read: %v", err))
 		}
 		rc.log.add(Remark, fmt.Sprintf("inflated, %s", byteCount(len(plain))), plain)
 		rc.data = plain
 	}
 	if rc.op == frame.Text && !utf8.Valid(rc.data) {
-		return violation("5.6: the server sent text that is not UTF-8")
+		return nil, violation("5.6: the server sent text that is not UTF-8")
 	}
-	return rc.events.put(event{kind: evMessage, op: rc.op, data: rc.data})
+	return &event{kind: evMessage, op: rc.op, data: rc.data}, nil
 }
 
 // readN reads n bytes into memory that grows with what comes.

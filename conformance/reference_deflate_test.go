@@ -157,8 +157,7 @@ type codec struct {
 	reference
 	settings
 	history []byte // what the client's compressor may refer to
-	w       *flate.Writer
-	out     bytes.Buffer
+	packed  []byte // what its own may refer to
 }
 
 const tail = "\x00\x00\xff\xff"
@@ -195,48 +194,25 @@ func (c *codec) inflate(packed []byte) ([]byte, error) {
 	return plain, nil
 }
 
-func lastWindow(b []byte) []byte { return bytes.Clone(b[max(0, len(b)-1<<15):]) }
+func lastWindow(b []byte) []byte { return lastBytes(b, 1<<15) }
 
-// deflate returns data as the payload of a message. compress/flate has a window
-// of 32 KiB, always; so with a smaller one, pieces of that size are compressed
-// each by itself.
-func (c *codec) deflate(data []byte) ([]byte, error) {
-	c.out.Reset()
-	size := max(len(data), 1)
-	small := c.window < 15 && !c.has(exceedsWindow)
-	if small {
-		size = 1 << c.window
+// deflate returns data as the payload of a message.
+func (c *codec) deflate(data []byte) []byte {
+	window := c.window
+	if c.has(exceedsWindow) {
+		window = 15
 	}
-	if c.w == nil {
-		w, err := flate.NewWriter(&c.out, flate.DefaultCompression)
-		if err != nil {
-			return nil, err
-		}
-		c.w = w
-	} else if (c.resets && !c.has(neverResets)) || small {
-		c.w.Reset(&c.out)
+	packed := append(compress(c.packed, data, window), tail...)
+	if c.packed = lastWindow(append(c.packed, data...)); c.resets && !c.has(neverResets) {
+		c.packed = nil
 	}
-	for {
-		n := min(size, len(data))
-		if _, err := c.w.Write(data[:n]); err != nil {
-			return nil, err
-		}
-		if err := c.w.Flush(); err != nil {
-			return nil, err
-		}
-		if data = data[n:]; len(data) == 0 {
-			break
-		}
-		c.w.Reset(&c.out)
-	}
-	packed := bytes.Clone(c.out.Bytes())
 	if c.has(packsInFinalBlocks) {
 		// A final block, and the one that a single byte begins (RFC 7692, section
 		// 7.2.3.4).
-		return append(packed, 1, 0, 0, 0xff, 0xff, 0), nil
+		return append(packed, 1, 0, 0, 0xff, 0xff, 0)
 	}
 	if !c.has(leavesTail) {
 		packed = bytes.TrimSuffix(packed, []byte(tail))
 	}
-	return packed, nil
+	return packed
 }

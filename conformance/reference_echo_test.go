@@ -469,11 +469,7 @@ func (e *echoer) echo(m *message) error {
 		}
 	}
 	if e.deflate != nil && (len(m.data) > 20 || !e.has(packsSome)) {
-		packed, err := e.deflate.deflate(data)
-		if err != nil {
-			return err
-		}
-		h.RSV1, data = true, packed
+		h.RSV1, data = true, e.deflate.deflate(data)
 	}
 	return e.writeMessage(h, data)
 }

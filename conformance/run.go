@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -19,7 +20,8 @@ type Options struct {
 	// TLS is for wss. Nil: the certificates of the system are trusted.
 	TLS *tls.Config
 
-	// Header has fields that every handshake needs, as Origin or Cookie.
+	// Header has fields that every handshake needs, as Origin or Cookie, or Host
+	// in place of the URL's.
 	Header http.Header
 
 	// Match selects cases by their ID. Nil: all of them.
@@ -36,6 +38,9 @@ type Options struct {
 	// need not. 0: 2 seconds.
 	Idle time.Duration
 
+	// Limit is how long the run may take. 0: 10 minutes.
+	Limit time.Duration
+
 	// Progress, if not nil, is called with every result, one at a time, as it
 	// comes.
 	Progress func(*Result)
@@ -43,8 +48,11 @@ type Options struct {
 
 // Run plays the cases against a server. Its error is that there is no server at
 // that URL that echoes, as a *[ProbeError]; or that the run ended early, because
-// ctx has ended or the server is gone: then the report has what was found before.
+// ctx or the time has ended, or the server is gone: then the report has what was found before.
 func Run(ctx context.Context, o Options) (*Report, error) {
+	limit := cmp.Or(o.Limit, 10*time.Minute)
+	ctx, stop := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the %v that it may take are over", limit))
+	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	t, err := newTarget(ctx, &o)

@@ -5,9 +5,10 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"maps"
 	"net"
-	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -20,7 +21,7 @@ type target struct {
 	addr   string
 	host   string // for the Host field
 	path   string
-	header http.Header
+	fields []string // more of them, for every handshake
 	dialer func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	patience time.Duration // for a server that ought to say something
@@ -32,13 +33,21 @@ type target struct {
 }
 
 func newTarget(ctx context.Context, o *Options) (*target, error) {
+	const wrong = "%q is no URL of a WebSocket server, as ws://localhost:8080/ is"
 	u, err := url.Parse(o.URL)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf(wrong+": %w", o.URL, err)
 	}
 	t := &target{
-		ctx: ctx, host: u.Host, path: u.RequestURI(), header: o.Header, dialer: new(net.Dialer).DialContext,
+		ctx: ctx, host: cmp.Or(o.Header.Get("Host"), u.Host), path: u.RequestURI(), dialer: new(net.Dialer).DialContext,
 		patience: cmp.Or(o.Patience, 5*time.Second), grace: 250 * time.Millisecond, idle: cmp.Or(o.Idle, 2*time.Second),
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.Header)) {
+		for _, value := range o.Header[name] {
+			if name != "Host" {
+				t.fields = append(t.fields, name+": "+value)
+			}
+		}
 	}
 	port := "80"
 	switch u.Scheme {
@@ -51,10 +60,13 @@ func newTarget(ctx context.Context, o *Options) (*target, error) {
 		t.tls.ServerName = cmp.Or(t.tls.ServerName, u.Hostname())
 		t.tls.NextProtos = []string{"http/1.1"}
 	default:
-		return nil, fmt.Errorf("%q is no URL of a WebSocket server, as ws://localhost:8080/ is", o.URL)
+		return nil, fmt.Errorf(wrong, o.URL)
 	}
-	if u.Hostname() == "" {
+	switch {
+	case u.Hostname() == "":
 		return nil, fmt.Errorf("%q names no host", o.URL)
+	case u.User != nil:
+		return nil, fmt.Errorf("the URL of a WebSocket server has no user in it, as %q has; Authorization is a field", u.Redacted())
 	}
 	t.addr = net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), port))
 	return t, nil
@@ -81,5 +93,9 @@ func (t *target) fill(text string) string {
 	if t.tls != nil {
 		scheme = "https"
 	}
-	return strings.NewReplacer("{host}", t.host, "{path}", t.path, "{origin}", scheme+"://"+t.host).Replace(text)
+	fields := ""
+	for _, field := range t.fields {
+		fields += field + "\r\n"
+	}
+	return strings.NewReplacer("{host}", t.host, "{path}", t.path, "{origin}", scheme+"://"+t.host, "{fields}", fields).Replace(text)
 }

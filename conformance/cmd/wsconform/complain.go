@@ -35,6 +35,8 @@ func hint(err *conformance.ProbeError) string {
 	switch err.Status {
 	case 0:
 		return ""
+	case 301, 302, 303, 307, 308:
+		return "the URL has to be that of the WebSocket; nothing is followed to another place"
 	case 101:
 		return "a server that is tested has to send every message back as it came, and nothing else"
 	case 401, 403:

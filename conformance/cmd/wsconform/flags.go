@@ -41,10 +41,11 @@ func parseFlags(args []string, stderr io.Writer) (*config, error) {
 	f.IntVar(&o.Parallel, "parallel", 8, "play so many cases at a time")
 	f.DurationVar(&o.Patience, "patience", 0, "`time` that a server may say nothing when it ought to (default 5s)")
 	f.DurationVar(&o.Idle, "idle", 0, "`time` to wait where a server may end an idle connection (default 2s)")
+	f.DurationVar(&o.Limit, "limit", 0, "`time` that the whole run may take (default 10m)")
 	insecure := f.Bool("insecure", false, "accept every certificate")
 	f.Func("H", "a `field: value` for every handshake; may be given again", func(s string) error {
 		name, value, ok := strings.Cut(s, ":")
-		if !ok {
+		if !ok || name == "" {
 			return fmt.Errorf("a field is Name: value")
 		}
 		o.Header.Add(name, strings.TrimSpace(value))
@@ -78,6 +79,8 @@ func (cfg *config) check(args []string) error {
 		return fmt.Errorf("-update wants -expect, for the name of the file")
 	case cfg.update && match != nil:
 		return fmt.Errorf("-update writes the verdicts of all cases, and -run leaves some out")
+	case cfg.options.Parallel < 1, cfg.options.Patience < 0, cfg.options.Idle < 0, cfg.options.Limit < 0:
+		return fmt.Errorf("-parallel, -patience, -idle and -limit want more than nothing")
 	case len(cfg.cases()) == 0:
 		return fmt.Errorf("no case matches %q; -list tells their names", match)
 	}

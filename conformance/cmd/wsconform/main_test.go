@@ -165,6 +165,11 @@ func TestNothing(t *testing.T) {
 		{"no pattern", []string{"-run", "(", right}, []string{"-run"}},
 		{"no such case", []string{"-run", "no such case", right}, []string{`"no such case"`, "-list"}},
 		{"no field", []string{"-H", "nonsense", right}, []string{"Name: value"}},
+		{"a field without a name", []string{"-H", ": x", right}, []string{"Name: value"}},
+		{"less than nothing", []string{"-patience", "-1s", right}, []string{"-patience"}},
+		{"nothing at a time", []string{"-parallel", "0", right}, []string{"-parallel"}},
+		{"a user", []string{strings.Replace(right, "//", "//me:secret@", 1)}, []string{"no user"}},
+		{"another place", []string{serve(t, http.RedirectHandler("/elsewhere", http.StatusFound), false)}, []string{"302", "is followed"}},
 		{"update what", []string{"-update", right}, []string{"-expect"}},
 		{"update some", []string{"-update", "-expect", "x", "-run", "x", right}, []string{"-run"}},
 	} {
@@ -215,7 +220,7 @@ func TestHeader(t *testing.T) {
 		echo(same)(w, r)
 	}), false)
 	got := command(t.Context(), "-run", pattern, "-H", "Cookie: session=1", url)
-	got.check(t, exitFine, "1 cases in ", "")
+	got.check(t, exitFine, "1 case in ", "")
 	got = command(t.Context(), "-run", pattern, url)
 	got.check(t, exitNothing, "", "who are you?")
 }
@@ -326,10 +331,15 @@ func TestEnded(t *testing.T) {
 	}{
 		{"by Ctrl-C", func(cancel func(), _ net.Listener) { cancel() }, "context canceled"},
 		{"by a server that died", func(_ func(), l net.Listener) { l.Close() }, "the server is not there any more"},
+		{"by its limit", func(func(), net.Listener) {}, "the 1s that it may take are over"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
+			limit := "0"
+			if tt.name == "by its limit" {
+				limit = "1s" // the 16 MiB of some cases alone take longer, one after the other
+			}
 			var s *httptest.Server
 			var handshakes atomic.Int32
 			s = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -340,7 +350,7 @@ func TestEnded(t *testing.T) {
 			}))
 			defer s.Close()
 			file := filepath.Join(t.TempDir(), "json")
-			got := command(ctx, "-parallel", "1", "-idle", "1ms", "-json", file, "ws"+strings.TrimPrefix(s.URL, "http")+"/")
+			got := command(ctx, "-limit", limit, "-parallel", "1", "-idle", "1ms", "-json", file, "ws"+strings.TrimPrefix(s.URL, "http")+"/")
 			got.check(t, exitNothing, " cases in ", tt.want)
 			var report conformance.Report
 			text, err := os.ReadFile(file)

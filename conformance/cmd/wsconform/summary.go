@@ -115,5 +115,12 @@ func (s summary) total(report *conformance.Report) {
 			told = append(told, s.paint(v, fmt.Sprintf("%d %v", n, v)))
 		}
 	}
-	fmt.Fprintf(s.w, "\n%d cases in %.1f s at %s: %s\n", len(report.Results), report.Seconds, report.URL, strings.Join(told, ", "))
+	fmt.Fprintf(s.w, "\n%s in %.1f s at %s: %s\n", countCases(len(report.Results)), report.Seconds, report.URL, strings.Join(told, ", "))
+}
+
+func countCases(n int) string {
+	if n == 1 {
+		return "1 case"
+	}
+	return fmt.Sprintf("%d cases", n)
 }
