@@ -291,10 +291,8 @@ const writeSlices = 4
 // is up, but it has made progress, or has been idle for less than all slices.
 func (c *Conn) continues(n int, err error, idle *int) bool {
 	switch {
-	case err == nil:
-		return n > 0
 	case !c.stream.Direct() || !isTimeout(err):
-		return false
+		return n > 0 && err == nil
 	case n > 0:
 		*idle = 0
 		return true
