@@ -325,21 +325,19 @@ func TestExpect(t *testing.T) {
 // TestEnded: a run that ends early tells so, and what it has found.
 func TestEnded(t *testing.T) {
 	for _, tt := range []struct {
-		name string
-		end  func(cancel func(), l net.Listener)
-		want string
+		name  string
+		limit string
+		end   func(cancel func(), l net.Listener)
+		want  string
 	}{
-		{"by Ctrl-C", func(cancel func(), _ net.Listener) { cancel() }, "context canceled"},
-		{"by a server that died", func(_ func(), l net.Listener) { l.Close() }, "the server is not there any more"},
-		{"by its limit", func(func(), net.Listener) {}, "the 1s that it may take are over"},
+		{"by Ctrl-C", "0", func(cancel func(), _ net.Listener) { cancel() }, "context canceled"},
+		{"by a server that died", "0", func(_ func(), l net.Listener) { l.Close() }, "the server is not there any more"},
+		// The 16 MiB of some cases alone take longer, one after the other.
+		{"by its limit", "1s", func(func(), net.Listener) {}, "the 1s that it may take are over"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			limit := "0"
-			if tt.name == "by its limit" {
-				limit = "1s" // the 16 MiB of some cases alone take longer, one after the other
-			}
 			var s *httptest.Server
 			var handshakes atomic.Int32
 			s = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -350,7 +348,7 @@ func TestEnded(t *testing.T) {
 			}))
 			defer s.Close()
 			file := filepath.Join(t.TempDir(), "json")
-			got := command(ctx, "-limit", limit, "-parallel", "1", "-idle", "1ms", "-json", file, "ws"+strings.TrimPrefix(s.URL, "http")+"/")
+			got := command(ctx, "-limit", tt.limit, "-parallel", "1", "-idle", "1ms", "-json", file, "ws"+strings.TrimPrefix(s.URL, "http")+"/")
 			got.check(t, exitNothing, " cases in ", tt.want)
 			var report conformance.Report
 			text, err := os.ReadFile(file)
