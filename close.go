@@ -126,8 +126,10 @@ func (c *Conn) closedByPeer(ctx context.Context, code CloseCode, reason string) 
 // violated: the peer has broken a rule. This is the only place where what is
 // wrong turns into what is said about it on the wire; each violation brings its
 // own close code and a text that is the same for all peers.
-func (c *Conn) violated(ctx context.Context, v *proto.Violation) error {
-	return c.fail(ctx, &CloseError{Code: CloseCode(v.Code), Reason: v.Text, Sent: true, Err: v})
+// err has one in its tree.
+func (c *Conn) violated(ctx context.Context, err error) error {
+	v, _ := errors.AsType[*proto.Violation](err)
+	return c.fail(ctx, &CloseError{Code: CloseCode(v.Code), Reason: v.Text, Sent: true, Err: err})
 }
 
 // fail ends the connection on behalf of who has the turn to read, and returns

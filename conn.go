@@ -56,6 +56,7 @@ type Conn struct {
 	stream       stream
 	protocol     string
 	subprotocol  string
+	extensions   string
 	keepAlive    time.Duration // 0: off
 	writeTimeout time.Duration // 0: none
 	maxMessage   atomic.Int64  // 0: no limit
@@ -91,6 +92,9 @@ func newConn(s stream, d decision, opts *Options) *Conn {
 	c.wr.frame = make(turn, 1)
 	c.wr.interrupt.set = s.SetWriteDeadline
 	c.SetMaxMessageSize(opts.MaxMessageSize)
+	if d.deflate != nil {
+		c.enableCompression(d.deflate, opts.Compression)
+	}
 	return c
 }
 
@@ -221,6 +225,10 @@ var buffers = sync.Pool{New: func() any { return new(buffer) }}
 // A message that another form of reading has begun is finished there; until
 // then ReadFrame returns ErrReaderOpen, and the others do for the rest of a
 // message whose first frame ReadFrame has returned.
+//
+// Of a compressed message the payload is decompressed, as far as the frame and
+// those before allow. The header is always that which has come: its RSV1 says that the
+// message it begins is compressed, its Length counts compressed bytes.
 func (c *Conn) ReadFrame(ctx context.Context) (frame.Header, []byte, error) {
 	if err := c.takeRead(ctx, byFrame); err != nil {
 		return frame.Header{}, nil, err
@@ -241,13 +249,13 @@ func (c *Conn) ReadFrame(ctx context.Context) (frame.Header, []byte, error) {
 			if rd.partial, err = c.readLarge(ctx, rd.partial); err != nil {
 				return frame.Header{}, nil, err
 			}
-			if rd.recv.Left() > 0 {
+			if rd.inflating() || rd.recv.Left() > 0 {
 				continue
 			}
 		}
 		p := rd.partial
 		rd.partial = nil
-		if rd.recv.Open() == 0 {
+		if !rd.open() {
 			c.endMessage()
 		}
 		return ev.Header, p, nil
@@ -258,7 +266,8 @@ func (c *Conn) ReadFrame(ctx context.Context) (frame.Header, []byte, error) {
 // Binary without fin, any number of Continuation frames without, and one with
 // fin; from the first to the last, other messages wait. The frame has to be a
 // legal one at this point, otherwise an error says why it is not and nothing is
-// sent. While a Writer is open, data frames are refused with ErrWriterOpen.
+// sent. While a Writer is open, data frames are refused with ErrWriterOpen. They
+// are sent as they are, without compression.
 //
 // Pings and pongs may be written at any time. A close frame may not: Close
 // sends it and sees the closing handshake through.
@@ -267,7 +276,7 @@ func (c *Conn) WriteFrame(ctx context.Context, op frame.Opcode, fin bool, payloa
 		return fmt.Errorf("websocket: a close frame is sent by Close")
 	}
 	if op.IsControl() {
-		return c.writeFrame(ctx, between, op, fin, payload)
+		return c.writeFrame(ctx, between, frame.Header{Opcode: op, Fin: fin}, payload)
 	}
 	begun := false
 	switch form(c.wr.form.Load()) {
@@ -285,7 +294,7 @@ func (c *Conn) WriteFrame(ctx context.Context, op frame.Opcode, fin bool, payloa
 			return err
 		}
 	}
-	err := c.writeFrame(ctx, byFrame, op, fin, payload)
+	err := c.writeFrame(ctx, byFrame, frame.Header{Opcode: op, Fin: fin}, payload)
 	switch {
 	case err == nil && !fin:
 		c.wr.form.Store(uint32(byFrame))

@@ -18,8 +18,9 @@ const module = "github.com/airlock-go/websocket"
 // ours is what each package may import of this module. Tests may import what
 // they test, the public packages, and wstest.
 var ours = map[string][]string{
-	".":                         {"frame", "internal/field", "internal/proto"},
+	".":                         {"frame", "internal/deflate", "internal/field", "internal/proto"},
 	"frame":                     {},
+	"internal/deflate":          {},
 	"internal/field":            {},
 	"internal/proto":            {"frame"},
 	"internal/wstest":           {".", "frame"},

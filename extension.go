@@ -1,22 +1,209 @@
 package websocket
 
 import (
+	"fmt"
+	"math/bits"
 	"net/http"
+	"strconv"
 
+	"github.com/airlock-go/websocket/internal/deflate"
 	"github.com/airlock-go/websocket/internal/field"
 )
 
-// checkExtensions refuses a malformed Sec-WebSocket-Extensions. What is well
-// formed is declined by not answering it: "Extensions not listed by the client
-// [...] MUST NOT be" answered, and of those listed the server may take none
-// (RFC 6455, section 9.1).
-func checkExtensions(r *http.Request) *HandshakeError {
-	lines, ok := r.Header[headerExtensions]
-	if !ok {
+// Compression is how messages are compressed, with permessage-deflate (RFC
+// 7692), on the connections of clients that offer it. The zero value is a good
+// start. Like Options it is only read.
+//
+// Compression saves bytes on the wire for processor time and memory at both
+// ends. What a connection keeps between two messages is its windows, the end of
+// what has been sent and of what has been received, for later messages to refer
+// to ("context takeover"); everything else belongs to nobody and is shared.
+//
+// Secrets should not be compressed together with what an attacker can choose,
+// for the length then gives away what they have in common: see
+// [Conn.SetWriteCompression].
+type Compression struct {
+	// SendWindowBits is the size of the window that a connection keeps of what
+	// it has sent, as the base-2 logarithm of its bytes: 8 (256 bytes) to 15
+	// (32 KiB). 0: 12 (4 KiB); negative: none, every message is compressed by
+	// itself. A client may demand less.
+	SendWindowBits int
+
+	// ReceiveWindowBits is the same for what has been received. A client that
+	// does not offer to limit its window to it is told to compress every message
+	// by itself.
+	ReceiveWindowBits int
+
+	// Threshold is the size in bytes below which messages are sent
+	// uncompressed. 0: 128; negative or 1: all are compressed. A message that
+	// compression would not make smaller is sent uncompressed in any case.
+	Threshold int
+
+	// Compress, if not nil, is used in place of the library's own compressor. It
+	// appends to dst what p compresses to: blocks of DEFLATE (RFC 1951), none of
+	// them final, that end with an empty stored block, as the Flush of
+	// compress/flate writes it. What the blocks refer to must lie in p or in
+	// dict, the bytes that came right before p. dict may be empty, and together
+	// they have never more bytes than the window that was agreed with the
+	// client, unless that is 32 KiB, the most that DEFLATE knows.
+	//
+	// It must not keep or change dict and p, and may be called by many
+	// goroutines at once. A result that ends in any other way, or an error, fails
+	// the call that sends the message, and nothing is sent.
+	Compress func(dst, dict, p []byte) ([]byte, error)
+}
+
+// Defaults of Compression.
+const (
+	defaultWindowBits = 12
+	defaultThreshold  = 128
+)
+
+// check finds what Options.Validate promises to find.
+func (c *Compression) check() error {
+	if c == nil {
 		return nil
 	}
-	if _, err := field.AppendExtensions(nil, lines); err != nil {
-		return Reject(http.StatusBadRequest, "Sec-WebSocket-Extensions is malformed: "+err.Error())
+	for _, o := range [...]struct {
+		name string
+		bits int
+	}{{"SendWindowBits", c.SendWindowBits}, {"ReceiveWindowBits", c.ReceiveWindowBits}} {
+		if o.bits > 0 && (o.bits < deflate.MinWindowBits || o.bits > deflate.MaxWindowBits) {
+			return fmt.Errorf("Compression.%s is %d; it must be %d to %d, 0 or negative", o.name, o.bits, deflate.MinWindowBits, deflate.MaxWindowBits)
+		}
 	}
 	return nil
+}
+
+// offeredExtensions returns the elements of Sec-WebSocket-Extensions, or refuses
+// a malformed one.
+func offeredExtensions(r *http.Request) ([]field.Extension, *HandshakeError) {
+	lines, ok := r.Header[headerExtensions]
+	if !ok {
+		return nil, nil
+	}
+	offers, err := field.AppendExtensions(nil, lines)
+	if err != nil {
+		return nil, Reject(http.StatusBadRequest, "Sec-WebSocket-Extensions is malformed: "+err.Error())
+	}
+	return offers, nil
+}
+
+// agreement is how both ends compress (RFC 7692, section 7.1), seen from here.
+type agreement struct {
+	sendBits, receiveBits   int // the windows, as base-2 logarithms
+	sendKeeps, receiveKeeps int // what is kept of them between messages, in bytes
+	answer                  string
+}
+
+// chooseExtension answers the client's offers of permessage-deflate: with the
+// first that can be accepted, as the client lists them in its order of
+// preference (RFC 7692, section 5), or nil. To be declined is no mistake.
+func chooseExtension(offers []field.Extension, with *Compression) *agreement {
+	if with == nil {
+		return nil
+	}
+	for _, e := range offers {
+		if e.Name != "permessage-deflate" {
+			continue
+		}
+		if o, ok := parseDeflateOffer(e.Params); ok {
+			return o.accept(with)
+		}
+	}
+	return nil
+}
+
+// deflateOffer is what a client says about permessage-deflate (RFC 7692, section
+// 7.1). A window of 0 bits was not spoken of.
+type deflateOffer struct {
+	serverAlone, clientAlone bool // *_no_context_takeover
+	serverBits, clientBits   int  // *_max_window_bits
+}
+
+// parseDeflateOffer reports whether the offer may be accepted: "A server MUST
+// decline an extension negotiation offer for this extension" with a parameter
+// that is unknown or stands twice, or with a value that is not allowed (RFC
+// 7692, section 7).
+func parseDeflateOffer(params []field.Param) (o deflateOffer, ok bool) {
+	for _, p := range params {
+		switch {
+		case p.Name == "server_no_context_takeover" && !o.serverAlone && !p.HasValue:
+			o.serverAlone = true
+		case p.Name == "client_no_context_takeover" && !o.clientAlone && !p.HasValue:
+			o.clientAlone = true
+		case p.Name == "server_max_window_bits" && o.serverBits == 0:
+			if o.serverBits, ok = parseWindowBits(p.Value); !ok {
+				return o, false
+			}
+		case p.Name == "client_max_window_bits" && o.clientBits == 0:
+			// Without a value it is an offer to keep whatever limit is answered
+			// (section 7.1.2.2).
+			if o.clientBits = deflate.MaxWindowBits; !p.HasValue {
+				continue
+			}
+			if o.clientBits, ok = parseWindowBits(p.Value); !ok {
+				return o, false
+			}
+		default:
+			return o, false
+		}
+	}
+	return o, true
+}
+
+// parseWindowBits parses "a decimal integer value without leading zeroes between
+// 8 to 15" (RFC 7692, section 7.1.2).
+func parseWindowBits(s string) (bits int, ok bool) {
+	switch s {
+	case "8", "9":
+		return int(s[0] - '0'), true
+	case "10", "11", "12", "13", "14", "15":
+		return 10 + int(s[1]-'0'), true
+	}
+	return 0, false
+}
+
+// accept makes the agreement. Only what is answered is asked of the client, and
+// but for one parameter only what was offered is answered.
+func (o *deflateOffer) accept(with *Compression) *agreement {
+	a := &agreement{
+		sendBits:     deflate.MaxWindowBits,
+		receiveBits:  deflate.MaxWindowBits,
+		sendKeeps:    windowSize(with.SendWindowBits),
+		receiveKeeps: windowSize(with.ReceiveWindowBits),
+		answer:       "permessage-deflate",
+	}
+	if o.serverAlone {
+		a.sendKeeps = 0
+		a.answer += "; server_no_context_takeover"
+	}
+	if o.serverBits > 0 {
+		a.sendBits = o.serverBits
+		a.sendKeeps = min(a.sendKeeps, 1<<o.serverBits)
+		a.answer += "; server_max_window_bits=" + strconv.Itoa(o.serverBits)
+	}
+	switch {
+	case o.clientAlone, a.receiveKeeps == 0, o.clientBits == 0 && a.receiveKeeps < 1<<deflate.MaxWindowBits:
+		// The client would refer to more than is kept here, and did not offer
+		// to refrain from it. "A server MAY" tell it so nevertheless.
+		a.receiveKeeps = 0
+		a.answer += "; client_no_context_takeover"
+	case o.clientBits > 0:
+		a.receiveKeeps = min(a.receiveKeeps, 1<<o.clientBits)
+		a.receiveBits = bits.Len(uint(a.receiveKeeps)) - 1
+		a.answer += "; client_max_window_bits=" + strconv.Itoa(a.receiveBits)
+	}
+	return a
+}
+
+// windowSize returns the bytes that an option of Compression stands for.
+func windowSize(option int) int {
+	switch {
+	case option < 0:
+		return 0
+	case option == 0:
+		option = defaultWindowBits
+	}
+	return 1 << option
 }

@@ -62,10 +62,14 @@ type Options struct {
 	// among them: a refused connection is closed and must stay so.
 	OnReject func(w http.ResponseWriter, r *http.Request, err *HandshakeError)
 
-	// MaxMessageSize is the most bytes that a message from the peer may have.
-	// A larger one ends the connection with CloseMessageTooBig before room is
-	// made for it. 0: 1 MiB; negative: no limit. Besides, a message may have
-	// 65,536 frames.
+	// Compression, if not nil, compresses messages for clients that offer
+	// permessage-deflate, in both directions. Nil: all offers are declined.
+	Compression *Compression
+
+	// MaxMessageSize is the most bytes that a message from the peer may have,
+	// after decompression. A larger one ends the connection with
+	// CloseMessageTooBig before room is made for it. 0: 1 MiB; negative: no
+	// limit. Besides, a message may have 65,536 frames.
 	MaxMessageSize int64
 
 	// KeepAlive is how long a read waits for a silent peer before it sends a
@@ -144,6 +148,7 @@ type decision struct {
 	protocol    string // of HTTP, as in Request.Proto
 	accept      string
 	subprotocol string
+	deflate     *agreement // nil: messages are not compressed
 }
 
 // decide reads the client's opening handshake and makes the server's (RFC 6455,
@@ -169,7 +174,8 @@ func decide(r *http.Request, opts *Options, via *switcher) (d decision, refusal 
 	if err != nil {
 		return d, Reject(http.StatusBadRequest, err.Error())
 	}
-	if refusal := checkExtensions(r); refusal != nil {
+	extensions, refusal := offeredExtensions(r)
+	if refusal != nil {
 		return d, refusal
 	}
 	if err := via.check(); err != nil {
@@ -182,13 +188,15 @@ func decide(r *http.Request, opts *Options, via *switcher) (d decision, refusal 
 	}
 	d.protocol = r.Proto
 	d.accept = AcceptKey(key)
+	d.deflate = chooseExtension(extensions, opts.Compression)
 	d.subprotocol, refusal = chooseSubprotocol(r, offered, opts)
 	return d, refusal
 }
 
 // Validate returns an error that quotes the first element of TrustedOrigins that
-// is no origin, or of Subprotocols that is no token; nil for nil Options. Upgrade
-// finds the same, so a program need not call it.
+// is no origin, or of Subprotocols that is no token, or the size in Compression
+// that is none; nil for nil Options. Upgrade finds the same, so a program need
+// not call it.
 func (o *Options) Validate() error {
 	if o == nil {
 		return nil
@@ -211,7 +219,7 @@ func (o *Options) parse() (trusted []originPattern, err error) {
 			return nil, fmt.Errorf("subprotocol %q is no token (RFC 9110, section 5.6.2)", s)
 		}
 	}
-	return trusted, nil
+	return trusted, o.Compression.check()
 }
 
 // requirements are what section 4.2.1 demands of a client's opening handshake,

@@ -148,6 +148,9 @@ func (d *decision) appendResponse(b []byte, h http.Header) []byte {
 	if d.subprotocol != "" {
 		b = appendField(b, "Sec-WebSocket-Protocol", d.subprotocol)
 	}
+	if d.deflate != nil {
+		b = appendField(b, "Sec-WebSocket-Extensions", d.deflate.answer)
+	}
 	for _, name := range slices.Sorted(maps.Keys(h)) {
 		if leftOut(name) {
 			continue

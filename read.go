@@ -23,6 +23,7 @@ type reader struct {
 	interrupt interrupt
 	recv      proto.Recv
 	vigil     vigil
+	inflation *inflation // nil: no compression was agreed on
 
 	buf    *buffer // nil when there is nothing in it
 	lo, hi int
@@ -45,6 +46,25 @@ const (
 	byFrame               // ReadFrame, WriteFrame
 	dropped               // nobody: what CloseRead has left of a message is no message
 )
+
+// open reports whether a message is under way of which not all has been taken.
+func (rd *reader) open() bool {
+	return rd.recv.Open() != 0 || rd.inflating()
+}
+
+// inflating reports whether there is more of a compressed message at hand.
+func (rd *reader) inflating() bool {
+	return rd.inflation != nil && rd.inflation.pending
+}
+
+// direct returns how many bytes are to come that are what they are going to be:
+// the payload of the frame under way, unless it is compressed.
+func (rd *reader) direct() uint64 {
+	if rd.inflation != nil && rd.inflation.inflater != nil {
+		return 0
+	}
+	return rd.recv.Left()
+}
 
 // directSize is how much must be missing of a frame for it to be read straight
 // to where it belongs, in place of through the buffer with what follows it.
@@ -105,7 +125,7 @@ func (c *Conn) gather(ctx context.Context, out []byte) ([]byte, error) {
 		if out, err = c.readLarge(ctx, out); err != nil {
 			return out, err
 		}
-		if c.rd.recv.Open() == 0 {
+		if !c.rd.open() {
 			return out, nil
 		}
 	}
@@ -115,9 +135,9 @@ func (c *Conn) gather(ctx context.Context, out []byte) ([]byte, error) {
 // as much of it is to come. out grows with what arrives, not with what the peer
 // has announced.
 func (c *Conn) readLarge(ctx context.Context, out []byte) ([]byte, error) {
-	for c.rd.recv.Left() >= directSize {
+	for left := c.rd.direct(); left >= directSize; left = c.rd.direct() {
 		if cap(out)-len(out) < directSize {
-			out = slices.Grow(out, int(min(c.rd.recv.Left(), uint64(max(len(out), directSize)))))
+			out = slices.Grow(out, int(min(left, uint64(max(len(out), directSize)))))
 		}
 		n, err := c.receivePayload(ctx, out[len(out):cap(out)])
 		out = out[:len(out)+n]
@@ -200,7 +220,7 @@ func (c *Conn) discard(ctx context.Context) error {
 	rd.partial, rd.piece, rd.stream = nil, nil, nil
 	for {
 		// What is still to come of the message under way is nobody's.
-		if rd.form = between; rd.recv.Open() != 0 {
+		if rd.form = between; rd.open() {
 			rd.form = dropped
 		}
 		if err := c.skip(ctx); err != nil {
@@ -251,8 +271,11 @@ func (c *Conn) releaseRead() {
 	rd := &c.rd
 	if c.orClosed(nil) != nil {
 		rd.lo, rd.hi, rd.form, rd.partial, rd.piece, rd.stream = 0, 0, between, nil, nil, nil
+		if rd.inflation != nil {
+			rd.inflation.drop()
+		}
 	}
-	if rd.lo == rd.hi && len(rd.piece) == 0 && rd.buf != nil {
+	if rd.lo == rd.hi && len(rd.piece) == 0 && !rd.inflating() && rd.buf != nil {
 		buffers.Put(rd.buf)
 		rd.buf = nil
 	}
@@ -291,16 +314,22 @@ func (c *Conn) nextData(ctx context.Context) (proto.Event, error) {
 func (c *Conn) next(ctx context.Context) (proto.Event, error) {
 	rd := &c.rd
 	for {
+		rd.recv.Max = uint64(c.maxMessage.Load())
+		if rd.inflating() {
+			return c.inflate(ctx)
+		}
 		var b []byte
 		if rd.buf != nil {
 			b = rd.buf[rd.lo:rd.hi]
 		}
-		rd.recv.Max = uint64(c.maxMessage.Load())
 		ev, n, v := rd.recv.Next(b)
 		rd.lo += n
 		switch {
 		case v != nil:
 			return ev, c.violated(ctx, v)
+		case ev.Compressed:
+			rd.inflation.feed(ev)
+			continue
 		case ev.Kind == proto.Data:
 			return ev, nil
 		case ev.Kind == proto.Control:

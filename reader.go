@@ -73,8 +73,8 @@ func (m *messageReader) Read(p []byte) (int, error) {
 // when what was still to come turns out to be empty.
 func (m *messageReader) read(p []byte) (int, error) {
 	c, rd := m.conn, &m.conn.rd
-	for len(rd.piece) == 0 && rd.recv.Open() != 0 {
-		if rd.recv.Left() >= directSize && len(p) >= directSize {
+	for len(rd.piece) == 0 && rd.open() {
+		if rd.direct() >= directSize && len(p) >= directSize {
 			return c.receivePayload(m.ctx, p)
 		}
 		ev, err := c.nextData(m.ctx)
@@ -85,13 +85,20 @@ func (m *messageReader) read(p []byte) (int, error) {
 	}
 	n := copy(p, rd.piece)
 	rd.piece = rd.piece[n:]
+	for len(rd.piece) == 0 && rd.inflating() {
+		ev, err := c.inflate(m.ctx)
+		if err != nil {
+			return n, err
+		}
+		rd.piece = ev.Payload
+	}
 	return n, nil
 }
 
 // endStream notices that a message read by stream has been read to its end.
 func (c *Conn) endStream() bool {
 	rd := &c.rd
-	if rd.form != byStream || len(rd.piece) > 0 || rd.recv.Open() != 0 {
+	if rd.form != byStream || len(rd.piece) > 0 || rd.open() {
 		return false
 	}
 	rd.stream.eof.Store(true)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -24,11 +23,13 @@ type writer struct {
 	frame     turn
 	interrupt interrupt
 	send      proto.Send
+	deflation *deflation // of who has the turn of a message; nil: no compression was agreed on
 
 	owed owed
 }
 
-// Write sends p as one message, in one frame. It returns when the transport has
+// Write sends p as one message, in one frame, compressed where that was agreed
+// on and saves something. It returns when the transport has
 // taken it; p may be used again then.
 //
 // ErrInvalidText means that nothing was sent. An error that wraps ctx.Err() but
@@ -43,132 +44,16 @@ func (c *Conn) Write(ctx context.Context, typ MessageType, p []byte) error {
 		return err
 	}
 	defer c.wr.message.unlock()
-	return c.writeFrame(ctx, byMessage, op, true, p)
-}
-
-// Writer begins a message whose size is not known beforehand, or which should
-// not lie in memory whole. It goes out in fragments, as much at a time as fits a
-// buffer, and ends with Close. Until then other messages wait for their turn,
-// while pings and the closing handshake do not; so it must be closed.
-//
-// ctx bounds the whole message. When it ends before, and a part has been sent,
-// the connection ends with it. An error of Write is final for the message.
-func (c *Conn) Writer(ctx context.Context, typ MessageType) (io.WriteCloser, error) {
-	op, err := typ.opcode()
-	if err != nil {
-		return nil, err
+	if c.wr.deflation.wanted(len(p)) {
+		return c.writeCompressed(ctx, byMessage, op, p)
 	}
-	if err := c.take(ctx, c.wr.message, "write"); err != nil {
-		return nil, err
-	}
-	if err := c.Err(); err != nil {
-		c.wr.message.unlock()
-		return nil, err
-	}
-	c.wr.form.Store(uint32(byStream))
-	m := &messageWriter{conn: c, ctx: ctx, op: op, turn: make(turn, 1), buf: buffers.Get().(*buffer)}
-	m.turn <- struct{}{} // expire may be called at once
-	m.stop = context.AfterFunc(ctx, m.expire)
-	m.turn.unlock()
-	return m, nil
-}
-
-// messageWriter is the stream of Writer.
-type messageWriter struct {
-	conn *Conn
-	ctx  context.Context
-	stop func() bool
-	turn turn // of the calls, which may come from several goroutines
-
-	op  frame.Opcode // of the next fragment
-	buf *buffer      // what the next fragment has so far; nil at the end
-	n   int
-	err error // why the message has ended
-}
-
-func (m *messageWriter) Write(p []byte) (int, error) {
-	m.turn <- struct{}{}
-	defer m.turn.unlock()
-	written := 0
-	for m.err == nil && len(p) > 0 {
-		if m.n == 0 && len(p) >= bufferSize {
-			m.fragment(false, p)
-			if m.err == nil {
-				written += len(p)
-			}
-			return written, m.err
-		}
-		n := copy(m.buf[m.n:], p)
-		m.n += n
-		p = p[n:]
-		if m.n == bufferSize {
-			m.fragment(false, m.buf[:])
-		}
-		if m.err == nil {
-			written += n
-		}
-	}
-	return written, m.err
-}
-
-// Close sends the last fragment.
-func (m *messageWriter) Close() error {
-	m.turn <- struct{}{}
-	defer m.turn.unlock()
-	if m.err != nil {
-		return m.err
-	}
-	m.fragment(true, m.buf[:m.n])
-	if m.err != nil {
-		return m.err
-	}
-	m.conn.sent.Add(1)
-	m.finish(ErrWriterClosed)
-	return nil
-}
-
-// fragment sends p as the next fragment. A fragment that cannot be sent is the
-// end of the message, and a message that was begun and cannot be ended is the
-// end of the connection.
-func (m *messageWriter) fragment(fin bool, p []byte) {
-	err := m.conn.writeFrame(m.ctx, byStream, m.op, fin, p)
-	if err != nil {
-		m.abandon(err)
-		return
-	}
-	m.op, m.n = frame.Continuation, 0
-}
-
-func (m *messageWriter) abandon(err error) {
-	c := m.conn
-	if m.op == frame.Continuation && c.Err() == nil {
-		err = c.abort(&CloseError{Code: CloseAbnormal, Sent: true, Err: fmt.Errorf("a message was begun and not finished: %w", err)})
-	}
-	m.finish(err)
-}
-
-// expire: the context of the message has ended.
-func (m *messageWriter) expire() {
-	m.turn <- struct{}{}
-	defer m.turn.unlock()
-	if m.err == nil {
-		m.abandon(interrupted("write", m.ctx))
-	}
-}
-
-// finish ends the message for every later call.
-func (m *messageWriter) finish(err error) {
-	m.err = err
-	m.stop()
-	buffers.Put(m.buf)
-	m.buf = nil
-	m.conn.wr.form.Store(uint32(between))
-	m.conn.wr.message.unlock()
+	return c.writeFrame(ctx, byMessage, frame.Header{Opcode: op, Fin: true}, p)
 }
 
 // writeFrame sends one frame, of a message in the given form, or of none. It is
-// the way of every frame but the close frame and what is owed.
-func (c *Conn) writeFrame(ctx context.Context, as form, op frame.Opcode, fin bool, p []byte) error {
+// the way of every frame but the close frame and what is owed. Of the header it
+// takes Fin, Opcode, and RSV1 for a message that is compressed.
+func (c *Conn) writeFrame(ctx context.Context, as form, wanted frame.Header, p []byte) error {
 	if err := c.take(ctx, c.wr.frame, "write"); err != nil {
 		return err
 	}
@@ -176,13 +61,19 @@ func (c *Conn) writeFrame(ctx context.Context, as form, op frame.Opcode, fin boo
 	if err := c.Err(); err != nil {
 		return err
 	}
-	if op == frame.Continuation && form(c.wr.form.Load()) != as {
+	if wanted.Opcode == frame.Continuation && form(c.wr.form.Load()) != as {
 		return sendError(proto.ErrSendContinue)
 	}
 	if err := c.sendOwed(ctx); err != nil {
 		return err
 	}
-	h, err := c.wr.send.Frame(op, fin, p)
+	var h frame.Header
+	var err error
+	if wanted.RSV1 {
+		h, err = c.wr.send.Compressed(wanted.Opcode, p)
+	} else {
+		h, err = c.wr.send.Frame(wanted.Opcode, wanted.Fin, p)
+	}
 	if err != nil {
 		return sendError(err)
 	}

@@ -73,8 +73,12 @@ func playOurs(t *testing.T, secure bool) *Report {
 	return report
 }
 
+// everything is compression with all that RFC 7692 has. With smaller windows the
+// server would decline a part of it, which is not wrong but not much of a test.
+var everything = &websocket.Compression{SendWindowBits: 15, ReceiveWindowBits: 15}
+
 func echo(w http.ResponseWriter, r *http.Request) {
-	c, err := websocket.Upgrade(w, r, &websocket.Options{MaxMessageSize: 64 << 20})
+	c, err := websocket.Upgrade(w, r, &websocket.Options{MaxMessageSize: 64 << 20, Compression: everything})
 	if err != nil {
 		return
 	}

@@ -28,11 +28,16 @@ func parseFlags(args []string) (config, error) {
 	fs.StringVar(&cfg.addr, "addr", "127.0.0.1:8080", "`host:port` to listen on; port 0 takes a free one")
 	fs.BoolVar(&cfg.tls, "tls", false, "serve wss, with a self-signed certificate")
 	fs.Int64Var(&opts.MaxMessageSize, "max", 1<<20, "largest message in `bytes`; negative: no limit")
+	compress := fs.Bool("compress", false, "compress messages (permessage-deflate)")
+	window := fs.Int("window", 0, "base-2 `logarithm` of the window kept in each direction, with -compress: 8 to 15; 0: 12; negative: none")
 	fs.Func("subprotocols", "`subprotocols` to speak, as a,b in order of preference", list(&opts.Subprotocols))
 	fs.BoolVar(&opts.RequireSubprotocol, "require-subprotocol", false, "refuse clients that offer none of -subprotocols")
 	fs.Func("origins", "foreign `origins` whose pages may connect, as https://a.example,https://b.example", list(&opts.TrustedOrigins))
 
 	err := fs.Parse(args)
+	if *compress {
+		opts.Compression = &websocket.Compression{SendWindowBits: *window, ReceiveWindowBits: *window}
+	}
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		fs.SetOutput(os.Stderr)

@@ -11,6 +11,8 @@
 //	-addr :9000                 another address; port 0 takes a free one
 //	-tls                        wss and https, with a self-signed certificate
 //	-max 65536                  smaller messages only; -1 for any size
+//	-compress                   compress messages, for clients that offer it
+//	-window 15                  and keep 32 KiB of them each way, -1 for nothing
 //	-subprotocols chat.v2,chat  speak one of these, the first by preference,
 //	-require-subprotocol        and with nobody who offers neither
 //	-origins https://a.example  pages from there may connect as well

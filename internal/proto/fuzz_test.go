@@ -14,7 +14,7 @@ import (
 func FuzzRecv(f *testing.F) {
 	for i, d := range dialogues {
 		for _, role := range d.roles() {
-			f.Add(role == Client, uint16(d.max), wire(role, d.frames), []byte{1, 7, 2, 0, byte(i)})
+			f.Add(role == Client, d.start.Deflate, uint16(d.max), wire(role, d.frames), []byte{1, 7, 2, 0, byte(i)})
 		}
 		// A zero key lets the fuzzer see what it writes.
 		var plain []byte
@@ -22,13 +22,13 @@ func FuzzRecv(f *testing.F) {
 			plain = append(append(append(plain, f.head...), 0, 0, 0, 0), f.body...)
 			plain[len(plain)-len(f.body)-5] |= 0x80
 		}
-		f.Add(false, uint16(d.max), plain, []byte{})
+		f.Add(false, d.start.Deflate, uint16(d.max), plain, []byte{})
 	}
-	f.Fuzz(func(t *testing.T, client bool, limit uint16, b, chops []byte) {
+	f.Fuzz(func(t *testing.T, client, deflate bool, limit uint16, b, chops []byte) {
 		if len(b) > 1<<14 {
 			return // the rest is the same again, and the cutting is slow
 		}
-		recv := Recv{Max: uint64(limit)}
+		recv := Recv{Max: uint64(limit), Deflate: deflate}
 		if client {
 			recv.Role = Client
 		}
@@ -52,11 +52,15 @@ func FuzzRecv(f *testing.F) {
 	})
 }
 
-// opsFrom makes calls of Frame from bytes: opcode and fin, a length, a payload.
+// opsFrom makes calls from bytes: opcode and fin, a length, a payload. Those of
+// Compressed are of a whole message, be the opcode what it may.
 func opsFrom(b []byte) []op {
 	var ops []op
 	for len(b) >= 2 {
 		o := op{op: frame.Opcode(b[0] & 0x1f), fin: b[0]&0x80 != 0}
+		if packed := frame.Opcode(b[0]) & rsv1; packed != 0 {
+			o = op{op: packed | text + o.op&1, fin: true}
+		}
 		n := int(b[1])
 		b = b[2:]
 		n = min(n, len(b))
@@ -70,7 +74,7 @@ func opsFrom(b []byte) []op {
 func opBytes(ops []op) []byte {
 	var b []byte
 	for _, o := range ops {
-		b0 := byte(o.op) & 0x1f
+		b0 := byte(o.op) & 0x5f
 		if o.fin {
 			b0 |= 0x80
 		}
@@ -86,17 +90,17 @@ func checkSend(t *testing.T, ops []op) {
 	t.Helper()
 	for _, role := range []Role{Server, Client} {
 		m := model{}
-		recv := Recv{Role: peer[role]}
+		recv := Recv{Role: peer[role], Deflate: true}
 		for i := range ops {
 			o := &ops[i]
 			o.err = m.legal(*o)
 			if m.closed {
 				continue // a Recv drops what comes now
 			}
-			h := frame.Header{Fin: o.fin, Opcode: o.op, Masked: role == Client, Length: uint64(len(o.payload))}
+			h := o.header(role)
 			after := recv
 			_, _, v := after.Next(transmit(h, o.payload, byte(i)))
-			if o.op <= 15 && (v == nil) != (o.err == nil) {
+			if h.Opcode <= 15 && (v == nil) != (o.err == nil) {
 				t.Fatalf("call %d, %v fin %v %q: Send would say %v, Recv says %v", i, o.op, o.fin, o.payload, o.err, v)
 			}
 			if o.err == nil {
@@ -118,7 +122,7 @@ func FuzzSend(f *testing.F) {
 // TestSendRandom makes calls that are legal more often than a fuzzer's are.
 func TestSendRandom(t *testing.T) {
 	payloads := []string{"", "a", "€", "\xe2", "\x82", "\xac", "\x82\xac", "\xff", "\x03\xe8", "\x03\xe8why", "\x03"}
-	opcodes := []frame.Opcode{cont, cont, cont, cont, text, text, text, bin, bin, ping, pong, 3}
+	opcodes := []frame.Opcode{cont, cont, cont, cont, text, text, text, bin, bin, ping, pong, 3, rsv1 | text, rsv1 | bin}
 	for seed := range uint64(500) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 6455))
@@ -128,6 +132,7 @@ func TestSendRandom(t *testing.T) {
 				if r.IntN(40) == 0 {
 					o.op = clos
 				}
+				o.fin = o.fin || o.packed()
 				ops = append(ops, o)
 			}
 			checkSend(t, ops)

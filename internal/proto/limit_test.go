@@ -3,6 +3,7 @@ package proto
 import (
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/airlock-go/websocket/frame"
@@ -82,23 +83,80 @@ func TestMax(t *testing.T) {
 		{0, []uint64{most, most, 2, 5}, nil},
 	} {
 		t.Run(fmt.Sprint(tt.max, tt.lengths), func(t *testing.T) {
-			r := Recv{Role: Client, Max: tt.max}
-			b0 := byte(0x02)
-			for i, length := range tt.lengths {
-				b := head(b0, length)
-				if i == len(tt.lengths)-1 && tt.err != nil {
-					refuse(t, &r, b, tt.err)
-					return
-				}
-				ev := feed(t, &r, b)
-				if ev.Header.Length != length || r.Left() != length || ev.FrameEnd != (length == 0) {
-					t.Fatalf("frame of %d bytes: %+v, %d to come", length, ev, r.Left())
-				}
-				end(&r)
-				b0 = 0x00
-			}
+			testMax(t, Recv{Role: Client, Max: tt.max}, 0x02, tt.lengths, tt.err)
 		})
 	}
+}
+
+// testMax announces the fragments of a message, the first with b0. All are
+// taken, but for the last if there is a violation.
+func testMax(t *testing.T, r Recv, b0 byte, lengths []uint64, err *Violation) {
+	t.Helper()
+	for i, length := range lengths {
+		b := head(b0, length)
+		if i == len(lengths)-1 && err != nil {
+			refuse(t, &r, b, err)
+			return
+		}
+		ev := feed(t, &r, b)
+		if ev.Header.Length != length || r.Left() != length || ev.FrameEnd != (length == 0) {
+			t.Fatalf("frame of %d bytes: %+v, %d to come", length, ev, r.Left())
+		}
+		end(&r)
+		b0 = 0x00
+	}
+}
+
+// TestMaxPacked: what a compressed message may have on its way is the limit, an
+// eighth more, and 16 bytes for each frame.
+func TestMaxPacked(t *testing.T) {
+	const (
+		most   = math.MaxInt64
+		beyond = most/8 + 2*16 // what is left behind a frame of most bytes
+	)
+	for _, tt := range []struct {
+		max     uint64
+		lengths []uint64 // of the fragments; all but the last are taken
+		err     *Violation
+	}{
+		{1, []uint64{17}, nil},
+		{1, []uint64{18}, ErrTooBig},
+		{1, []uint64{17, 16}, nil},
+		{1, []uint64{17, 17}, ErrTooBig},
+		{1, []uint64{0, 33}, nil},
+		{1, []uint64{0, 34}, ErrTooBig},
+		{1, []uint64{0, 0, 0, 0, 1 + 5*16}, nil},
+		{1, []uint64{0, 0, 0, 0, 1 + 5*16 + 1}, ErrTooBig},
+		{7, []uint64{7 + 16}, nil},
+		{7, []uint64{7 + 16 + 1}, ErrTooBig},
+		{8, []uint64{8 + 1 + 16}, nil},
+		{8, []uint64{8 + 1 + 16 + 1}, ErrTooBig},
+		{15, []uint64{15 + 1 + 16 + 1}, ErrTooBig},
+		{1 << 20, []uint64{1<<20 + 1<<17 + 16, 16, 16}, nil},
+		{1 << 20, []uint64{1<<20 + 1<<17 + 16, 16, 17}, ErrTooBig},
+		{1 << 20, []uint64{1<<20 + 1<<17 + 17}, ErrTooBig},
+		{1 << 20, []uint64{most}, ErrTooBig},
+		{1 << 20, []uint64{1, most}, ErrTooBig},
+		{most, []uint64{most}, nil},
+		{most, []uint64{most, beyond}, nil},
+		{most, []uint64{most, beyond + 1}, ErrTooBig},
+		{most, []uint64{most, most}, ErrTooBig},
+		{most, []uint64{most, beyond, 16}, nil},
+		{most, []uint64{most, beyond, 17}, ErrTooBig},
+		{0, []uint64{most}, nil},
+		{0, []uint64{most, most, most, most}, nil},
+	} {
+		t.Run(fmt.Sprint(tt.max, tt.lengths), func(t *testing.T) {
+			testMax(t, Recv{Role: Client, Deflate: true, Max: tt.max}, 0x42, tt.lengths, tt.err)
+		})
+	}
+	t.Run("last frame of the highest limit", func(t *testing.T) {
+		r := almostPacked
+		r.Role, r.Max, r.size = Client, most, most
+		length := uint64(most/8 + 16*MaxFrames)
+		testMax(t, r, 0x00, []uint64{length}, nil)
+		testMax(t, r, 0x00, []uint64{length + 1}, ErrTooBig)
+	})
 }
 
 // TestMaxChanged: Max "may be changed at any time and counts from the next
@@ -150,6 +208,16 @@ func TestMaxChanged(t *testing.T) {
 		r.Max = 0
 		feed(t, &r, third)
 	})
+	t.Run("lowered in a packed message", func(t *testing.T) {
+		r := Recv{Deflate: true, Max: 100}
+		feed(t, &r, wire(Server, []fr{f(0x42, strings.Repeat("x", 34))}))
+		r.Max = 2
+		feed(t, &r, empty)
+		r.Max = 100
+		feed(t, &r, wire(Server, []fr{f(0x42, strings.Repeat("x", 34))}))
+		r.Max = 1
+		refuse(t, &r, empty, ErrTooBig)
+	})
 	t.Run("lowered between messages", func(t *testing.T) {
 		r := Recv{Max: 6}
 		feed(t, &r, first)
@@ -162,15 +230,21 @@ func TestMaxChanged(t *testing.T) {
 // TestTooBigEarly: a frame that is too big is refused with the last byte of its
 // header and not before.
 func TestTooBigEarly(t *testing.T) {
-	for _, length := range []int{11, 126, 65536} {
-		b := wire(Server, []fr{{head: string(head(0x82, uint64(length)))}})
+	for _, tt := range []struct {
+		b0     byte
+		length uint64
+	}{
+		{0x82, 11}, {0x82, 126}, {0x82, 65536},
+		{0xc2, 10 + 1 + 16 + 1}, {0xc2, 126}, {0xc2, 65536},
+	} {
+		b := wire(Server, []fr{{head: string(head(tt.b0, tt.length))}})
 		for i := range b {
-			r := Recv{Max: 10}
+			r := Recv{Max: 10, Deflate: true}
 			if ev, n, v := r.Next(b[:i]); ev.Kind != None || n != 0 || v != nil {
 				t.Errorf("Next(% x) = %+v, %d, %v, want nothing", b[:i], ev, n, v)
 			}
 		}
-		r := Recv{Max: 10}
+		r := Recv{Max: 10, Deflate: true}
 		refuse(t, &r, b, ErrTooBig)
 	}
 }

@@ -38,6 +38,7 @@ func (v *Violation) Error() string { return v.Text }
 // What a peer can do wrong.
 var (
 	ErrReservedBit       = &Violation{codeProtocolError, "reserved bit set without an extension"}
+	ErrCompressedBit     = &Violation{codeProtocolError, "RSV1 on a frame that does not begin a message"}
 	ErrReservedOpcode    = &Violation{codeProtocolError, "reserved opcode"}
 	ErrNotMasked         = &Violation{codeProtocolError, "frame from a client is not masked"}
 	ErrMasked            = &Violation{codeProtocolError, "frame from a server is masked"}
@@ -51,6 +52,7 @@ var (
 	ErrCloseCode         = &Violation{codeProtocolError, "close code may not be sent"}
 	ErrCloseReason       = &Violation{codeInvalidPayload, "close reason is not UTF-8"}
 	ErrText              = &Violation{codeInvalidPayload, "text message is not UTF-8"}
+	ErrDeflate           = &Violation{codeInvalidPayload, "compressed message is no DEFLATE stream"}
 	ErrTooBig            = &Violation{codeTooBig, "message is larger than the limit"}
 	ErrTooManyFrames     = &Violation{codePolicy, "message has too many frames"}
 )

@@ -8,11 +8,12 @@ import (
 )
 
 // TestViolation holds the table of close codes against RFC 6455, section 7.4.1:
-// 1002 for breaches of the protocol, 1007 for text that is none, 1009 for size,
-// 1008 where "there is no other more suitable status code".
+// 1002 for breaches of the protocol, 1007 for a payload that is not what its frame
+// says, 1009 for size,// 1008 where "there is no other more suitable status code".
 func TestViolation(t *testing.T) {
 	codes := map[*Violation]uint16{
 		ErrReservedBit:       1002,
+		ErrCompressedBit:     1002,
 		ErrReservedOpcode:    1002,
 		ErrNotMasked:         1002,
 		ErrMasked:            1002,
@@ -26,6 +27,7 @@ func TestViolation(t *testing.T) {
 		ErrCloseCode:         1002,
 		ErrCloseReason:       1007,
 		ErrText:              1007,
+		ErrDeflate:           1007,
 		ErrTooBig:            1009,
 		ErrTooManyFrames:     1008,
 	}

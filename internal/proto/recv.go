@@ -22,12 +22,19 @@ type Recv struct {
 	// be changed at any time and counts from the next frame on.
 	Max uint64
 
+	// Deflate: permessage-deflate was agreed on, so a message may be compressed
+	// (RFC 7692). Its payload is handed out as it came; what it decompresses to
+	// has to be shown to Inflated.
+	Deflate bool
+
 	header frame.Header // of the data frame under way
 	left   uint64       // what is still to come of its payload
 	open   frame.Opcode // Text or Binary: a message is under way; else 0
 	size   uint64       // of the message's frames so far, as announced
 	frames int          // of the message so far
-	text   utf8Check
+	packed bool         // the message is compressed
+	plain  uint64       // of a compressed message: what Inflated has seen
+	text   UTF8
 	closed bool // a close frame has come
 }
 
@@ -49,6 +56,7 @@ type Event struct {
 
 	// Of Data:
 	Type       frame.Opcode // Text or Binary, in continuation frames too
+	Compressed bool         // the message is, not only the frame
 	FrameEnd   bool         // this is the last piece of the frame
 	MessageEnd bool         // and the frame the last of the message
 
@@ -119,10 +127,15 @@ func (r *Recv) parse(b []byte) (frame.Header, int, *Violation) {
 
 func (r *Recv) check(h *frame.Header) *Violation {
 	switch {
-	case h.RSV1 || h.RSV2 || h.RSV3:
+	case h.RSV1 && !r.Deflate || h.RSV2 || h.RSV3:
 		// "MUST be 0 unless an extension is negotiated that defines meanings
 		// for non-zero values" (section 5.2)
 		return ErrReservedBit
+	case h.RSV1 && h.Opcode != frame.Text && h.Opcode != frame.Binary:
+		// "This extension reserves the RSV1 header bit [...] the "Per-Message
+		// Compressed" bit", of "the first fragment of a message" (RFC 7692,
+		// sections 6 and 6.2)
+		return ErrCompressedBit
 	case h.Opcode.IsReserved():
 		// "If an unknown opcode is received, the receiving endpoint MUST _Fail
 		// the WebSocket Connection_" (section 5.2)
@@ -159,19 +172,31 @@ func (r *Recv) check(h *frame.Header) *Violation {
 // begin enters a data frame. The limits are held here, when nothing but the
 // header has been looked at.
 func (r *Recv) begin(h frame.Header) *Violation {
-	if r.Max > 0 && (r.size > r.Max || h.Length > r.Max-r.size) {
+	packed := h.RSV1 || r.open != 0 && r.packed
+	if limit := r.limit(packed); limit > 0 && (r.size > limit || h.Length > limit-r.size) {
 		return ErrTooBig
 	}
 	if r.frames == MaxFrames {
 		return ErrTooManyFrames
 	}
 	if h.Opcode != frame.Continuation {
-		r.open = h.Opcode
+		r.open, r.packed = h.Opcode, packed
 	}
 	r.frames++
 	r.size += h.Length
 	r.header, r.left = h, h.Length
 	return nil
+}
+
+// limit returns how many bytes the frames of the message may have with the next
+// one; 0 is no limit. Of a compressed message this does not bound what is in it
+// but what is sent in vain: a character takes nine bits at most where DEFLATE is
+// not to its advantage, and the end of a frame is marked by a few bytes.
+func (r *Recv) limit(packed bool) uint64 {
+	if r.Max == 0 || !packed {
+		return r.Max
+	}
+	return r.Max + r.Max/8 + 16*uint64(r.frames+1)
 }
 
 // data makes an event of what b has, from n on, of the data frame under way.
@@ -180,7 +205,7 @@ func (r *Recv) data(b []byte, n int) (Event, int, *Violation) {
 	if uint64(len(p)) > r.left {
 		p = p[:r.left]
 	}
-	ev := Event{Kind: Data, Header: r.header, Type: r.open, Payload: p}
+	ev := Event{Kind: Data, Header: r.header, Type: r.open, Compressed: r.packed, Payload: p}
 	if v := r.Payload(p); v != nil {
 		return Event{}, 0, v
 	}
@@ -200,16 +225,34 @@ func (r *Recv) Payload(p []byte) *Violation {
 	// "When an endpoint is to interpret a byte stream as UTF-8 but finds that
 	// the byte stream is not, in fact, a valid UTF-8 stream, that endpoint
 	// MUST _Fail the WebSocket Connection_" (section 8.1)
-	if r.open == frame.Text && !r.text.write(p) {
+	check := r.open == frame.Text && !r.packed
+	if check && !r.text.Write(p) {
 		return ErrText
 	}
 	if r.left > 0 || !r.header.Fin {
 		return nil
 	}
-	if r.open == frame.Text && !r.text.complete() {
+	if check && !r.text.Complete() {
 		return ErrText
 	}
 	r.open, r.size, r.frames = 0, 0, 0
+	return nil
+}
+
+// Inflated takes p as the next of what a compressed message of type typ holds,
+// and holds it against the rules and limits. end says that nothing follows. All
+// of a message has to be shown before Next gets what comes behind it.
+func (r *Recv) Inflated(typ frame.Opcode, p []byte, end bool) *Violation {
+	if r.Max > 0 && (r.plain > r.Max || uint64(len(p)) > r.Max-r.plain) {
+		return ErrTooBig
+	}
+	r.plain += uint64(len(p))
+	if typ == frame.Text && (!r.text.Write(p) || end && !r.text.Complete()) {
+		return ErrText
+	}
+	if end {
+		r.plain = 0
+	}
 	return nil
 }
 

@@ -57,6 +57,7 @@ type player struct {
 
 	header frame.Header // of the data frame under way
 	typ    frame.Opcode
+	packed bool
 	body   []byte // of the data frame under way; nil between frames
 	closed bool
 }
@@ -67,7 +68,7 @@ type player struct {
 // on the pieces.
 func play(t *testing.T, recv Recv, b []byte, direct bool, chop func(rest int) int) ([]string, *Violation) {
 	t.Helper()
-	p := &player{t: t, recv: recv, direct: direct}
+	p := &player{t: t, recv: recv, direct: direct, packed: recv.packed}
 	var buf []byte
 	for len(b) > 0 {
 		n := min(max(chop(len(b)), 1), len(b))
@@ -135,9 +136,11 @@ func (p *player) step(b []byte) (int, *Violation) {
 	}
 	if left == 0 {
 		p.header, p.typ, p.body = header, ev.Type, []byte{}
-		left = header.Length
+		if left = header.Length; header.Opcode != frame.Continuation {
+			p.packed = header.RSV1
+		}
 	}
-	want := Event{Kind: Data, Header: header, Payload: ev.Payload, Type: p.typ,
+	want := Event{Kind: Data, Header: header, Payload: ev.Payload, Type: p.typ, Compressed: p.packed,
 		FrameEnd: p.recv.Left() == 0, MessageEnd: p.recv.Open() == 0}
 	if !reflect.DeepEqual(ev, want) {
 		p.t.Fatalf("Next(% x) = %+v, want %+v", given, ev, want)
@@ -211,7 +214,11 @@ func (p *player) data(piece []byte, left uint64) {
 }
 
 func (p *player) endFrame(mark string) {
-	p.events = append(p.events, fmt.Sprintf("%v %q%s", p.typ, p.body, mark))
+	event := fmt.Sprintf("%v %q%s", p.typ, p.body, mark)
+	if p.packed {
+		event = "packed " + event
+	}
+	p.events = append(p.events, event)
 	p.body = nil
 }
 
@@ -269,6 +276,23 @@ func TestRecv(t *testing.T) {
 	}
 }
 
+// TestRecvDeflateUnused: that messages may be compressed changes nothing for
+// those that are not.
+func TestRecvDeflateUnused(t *testing.T) {
+	for _, tt := range dialogues {
+		if tt.start.Deflate || tt.err == ErrReservedBit {
+			continue
+		}
+		for _, role := range tt.roles() {
+			t.Run(to[role]+"/"+tt.name, func(t *testing.T) {
+				recv := tt.recv(role)
+				recv.Deflate = true
+				testPlay(t, recv, wire(role, tt.frames), tt.want, tt.err)
+			})
+		}
+	}
+}
+
 // TestRecvLengths plays frames that are too long to be cut everywhere.
 func TestRecvLengths(t *testing.T) {
 	for _, role := range []Role{Server, Client} {
@@ -295,49 +319,58 @@ func TestRecvLengths(t *testing.T) {
 // wrong frame is refused with these, and the same way when more has come.
 func TestRecvFirstTwo(t *testing.T) {
 	rest := strings.Repeat("\x01", frame.MaxHeaderSize+frame.MaxControlPayload)
-	for _, role := range []Role{Server, Client} {
-		for _, open := range []frame.Opcode{0, frame.Text, frame.Binary} {
+	for _, state := range []Recv{
+		{}, {open: frame.Text}, {open: frame.Binary},
+		{Deflate: true}, {Deflate: true, open: frame.Text}, {Deflate: true, open: frame.Binary, packed: true},
+	} {
+		for _, role := range []Role{Server, Client} {
+			state.Role = role
 			for i := range 1 << 16 {
-				two := []byte{byte(i >> 8), byte(i)}
-				wrong := wrongs(role, open, two[0], two[1])
-				recv := Recv{Role: role, open: open}
-				ev, n, v := recv.Next(two)
-				if len(wrong) == 0 && v != nil || len(wrong) > 0 && !slices.Contains(wrong, v) {
-					t.Fatalf("%s, open %v: Next(% x) gives %v, want one of %v", to[role], open, two, v, wrong)
-				}
-				if v == nil {
-					continue
-				}
-				if n != 0 || ev.Kind != None {
-					t.Fatalf("%s, open %v: Next(% x) = %+v, %d with a violation", to[role], open, two, ev, n)
-				}
-				for _, more := range []int{1, 2, 7, 8, 12, len(rest)} {
-					recv := Recv{Role: role, open: open}
-					if _, _, u := recv.Next(append(two, rest[:more]...)); u != v {
-						t.Fatalf("%s, open %v: Next(% x) gives %v, and %v with %d bytes more", to[role], open, two, v, u, more)
-					}
-				}
+				testFirstTwo(t, state, []byte{byte(i >> 8), byte(i)}, rest)
 			}
 		}
 	}
 }
 
+func testFirstTwo(t *testing.T, state Recv, two []byte, rest string) {
+	t.Helper()
+	wrong := wrongs(state, two[0], two[1])
+	recv := state
+	ev, n, v := recv.Next(two)
+	if len(wrong) == 0 && v != nil || len(wrong) > 0 && !slices.Contains(wrong, v) {
+		t.Fatalf("%+v: Next(% x) gives %v, want one of %v", state, two, v, wrong)
+	}
+	if v == nil {
+		return
+	}
+	if n != 0 || ev.Kind != None {
+		t.Fatalf("%+v: Next(% x) = %+v, %d with a violation", state, two, ev, n)
+	}
+	for _, more := range []int{1, 2, 7, 8, 12, len(rest)} {
+		recv := state
+		if _, _, u := recv.Next(append(two, rest[:more]...)); u != v {
+			t.Fatalf("%+v: Next(% x) gives %v, and %v with %d bytes more", state, two, v, u, more)
+		}
+	}
+}
+
 // wrongs returns the rules that the first two bytes of a frame break.
-func wrongs(role Role, open frame.Opcode, b0, b1 byte) (list []*Violation) {
+func wrongs(r Recv, b0, b1 byte) (list []*Violation) {
 	add := func(wrong bool, v *Violation) {
 		if wrong {
 			list = append(list, v)
 		}
 	}
-	fin, op, masked, length := b0 >= 128, b0%16, b1 >= 128, b1%128
-	add(b0/16%8 != 0, ErrReservedBit)
+	fin, rsv1, op, masked, length := b0 >= 128, b0&64 != 0, b0%16, b1 >= 128, b1%128
+	add(b0&48 != 0 || rsv1 && !r.Deflate, ErrReservedBit)
+	add(rsv1 && r.Deflate && op != 1 && op != 2, ErrCompressedBit)
 	add(op >= 3 && op <= 7 || op >= 11, ErrReservedOpcode)
-	add(role == Server && !masked, ErrNotMasked)
-	add(role == Client && masked, ErrMasked)
+	add(r.Role == Server && !masked, ErrNotMasked)
+	add(r.Role == Client && masked, ErrMasked)
 	add(op >= 8 && !fin, ErrControlFragmented)
 	add(op >= 8 && length > 125, ErrControlTooLong)
-	add(op == 0 && open == 0, ErrNothingToContinue)
-	add((op == 1 || op == 2) && open != 0, ErrMessageUnfinished)
+	add(op == 0 && r.open == 0, ErrNothingToContinue)
+	add((op == 1 || op == 2) && r.open != 0, ErrMessageUnfinished)
 	return list
 }
 
@@ -391,5 +424,12 @@ func TestRecvAllocs(t *testing.T) {
 		}
 	}); allocs != 0 {
 		t.Errorf("Payload allocates %v times", allocs)
+	}
+	if allocs := testing.AllocsPerRun(5, func() {
+		if v := recv.Inflated(frame.Text, p, true); v != nil {
+			t.Fatal(v)
+		}
+	}); allocs != 0 {
+		t.Errorf("Inflated allocates %v times", allocs)
 	}
 }

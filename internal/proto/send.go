@@ -12,7 +12,7 @@ type Send struct {
 	Role Role
 
 	open   frame.Opcode // Text or Binary: a message is under way; else 0
-	text   utf8Check
+	text   UTF8
 	closed bool // a close frame was sent
 }
 
@@ -61,6 +61,26 @@ func (s *Send) Frame(op frame.Opcode, fin bool, payload []byte) (frame.Header, e
 	}, nil
 }
 
+// Compressed returns the header of a message of type typ in one frame, whose
+// payload is compressed ("the RSV1 bit of the first frame" is set: RFC 7692,
+// section 6.1). That it is UTF-8, if it is Text, is for the caller to see to.
+// Otherwise it is like Frame.
+func (s *Send) Compressed(typ frame.Opcode, payload []byte) (frame.Header, error) {
+	switch {
+	case s.closed:
+		return frame.Header{}, ErrSendClosed
+	case s.open != 0:
+		return frame.Header{}, ErrSendUnfinished
+	}
+	return frame.Header{
+		Fin:    true,
+		RSV1:   true,
+		Opcode: typ,
+		Masked: s.Role == Client,
+		Length: uint64(len(payload)),
+	}, nil
+}
+
 func (s *Send) control(op frame.Opcode, fin bool, payload []byte) error {
 	if !fin || len(payload) > frame.MaxControlPayload {
 		return ErrSendControl
@@ -87,7 +107,7 @@ func (s *Send) data(op frame.Opcode, fin bool, payload []byte) error {
 	}
 	if typ == frame.Text {
 		text := s.text
-		if !text.write(payload) || fin && !text.complete() {
+		if !text.Write(payload) || fin && !text.Complete() {
 			return ErrSendText
 		}
 		s.text = text

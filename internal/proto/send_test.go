@@ -10,7 +10,8 @@ import (
 	"github.com/airlock-go/websocket/frame"
 )
 
-// An op is a call of Frame and the error that it must give.
+// An op is a call of Frame and the error that it must give. With the bit rsv1
+// beside the opcode, as on the wire, it is one of Compressed.
 type op struct {
 	op      frame.Opcode
 	fin     bool
@@ -18,7 +19,30 @@ type op struct {
 	err     error
 }
 
+func (o op) packed() bool { return o.op&rsv1 != 0 }
+
+// call makes the call.
+func (o op) call(s *Send, payload []byte) (frame.Header, error) {
+	if o.packed() {
+		return s.Compressed(o.op&^rsv1, payload)
+	}
+	return s.Frame(o.op, o.fin, payload)
+}
+
+// header is what it must return if there is no error.
+func (o op) header(role Role) frame.Header {
+	return frame.Header{
+		Fin:    o.fin,
+		RSV1:   o.packed(),
+		Opcode: o.op &^ rsv1,
+		Masked: role == Client,
+		Length: uint64(len(o.payload)),
+	}
+}
+
 const (
+	rsv1 = frame.Opcode(0x40)
+
 	cont = frame.Continuation
 	text = frame.Text
 	bin  = frame.Binary
@@ -46,7 +70,7 @@ var sendTests = []struct {
 		{pong, true, "", nil}, {clos, true, "", ErrSendClosed}, {11, true, "", ErrSendClosed}}},
 	{"after a close in a message", []op{{bin, false, "a", nil}, {clos, true, "\x03\xe8", nil}, {cont, true, "b", ErrSendClosed}}},
 	{"reserved opcodes", []op{{3, true, "", ErrSendOpcode}, {7, false, "a", ErrSendOpcode}, {11, true, "", ErrSendOpcode}, {15, true, "", ErrSendOpcode},
-		{16, true, "", ErrSendOpcode}, {0x81, true, "a", ErrSendOpcode}, {255, true, "", ErrSendOpcode}, {text, true, "a", nil}}},
+		{16, true, "", ErrSendOpcode}, {0x81, true, "a", ErrSendOpcode}, {191, true, "", ErrSendOpcode}, {text, true, "a", nil}}},
 	{"reserved opcode in a message", []op{{bin, false, "a", nil}, {4, true, "", ErrSendOpcode}, {cont, true, "b", nil}}},
 	{"control fragmented", []op{{ping, false, "", ErrSendControl}, {pong, false, "a", ErrSendControl}, {clos, false, "\x03\xe8", ErrSendControl}, {clos, true, "", nil}}},
 	{"control too long", []op{{ping, true, strings.Repeat("p", 126), ErrSendControl}, {pong, true, strings.Repeat("p", 65536), ErrSendControl},
@@ -61,6 +85,15 @@ var sendTests = []struct {
 	{"text that ends in a character", []op{{text, true, "a\xe2\x82", ErrSendText}, {text, false, "a\xe2\x82", nil}, {cont, true, "", ErrSendText}, {cont, true, "\xac", nil}}},
 	{"wrong rest of a character", []op{{text, false, "\xf0\x9d", nil}, {cont, false, "a", ErrSendText}, {cont, true, "\x84", ErrSendText},
 		{cont, false, "\x84\x84\xff", ErrSendText}, {cont, false, "\x84", nil}, {cont, true, "\x9e", nil}, {text, true, "b", nil}}},
+
+	{"packed", []op{{rsv1 | text, true, "\xff", nil}, {text, true, "a", nil}, {rsv1 | bin, true, "", nil}, {ping, true, "", nil},
+		{rsv1 | text, true, strings.Repeat("x", 126), nil}, {bin, false, "\xff", nil}, {cont, true, "", nil}, {rsv1 | bin, true, strings.Repeat("x", 65536), nil}}},
+	{"packed, nothing to continue", []op{{rsv1 | text, true, "a", nil}, {cont, true, "b", ErrSendContinue}, {cont, false, "", ErrSendContinue}, {bin, true, "c", nil}}},
+	{"packed in a message", []op{{bin, false, "a", nil}, {rsv1 | bin, true, "b", ErrSendUnfinished}, {cont, false, "c", nil}, {rsv1 | text, true, "", ErrSendUnfinished},
+		{cont, true, "d", nil}, {rsv1 | bin, true, "e", nil}}},
+	{"packed in a character", []op{{text, false, "\xe2\x82", nil}, {rsv1 | text, true, "\xac", ErrSendUnfinished}, {cont, true, "\xac", nil}, {rsv1 | text, true, "\xac", nil}}},
+	{"packed after a close", []op{{rsv1 | text, true, "a", nil}, {clos, true, "\x03\xe8", nil}, {rsv1 | text, true, "b", ErrSendClosed}, {rsv1 | bin, true, "", ErrSendClosed}, {pong, true, "", nil}}},
+	{"packed after a close in a message", []op{{text, false, "a", nil}, {clos, true, "", nil}, {rsv1 | text, true, "b", ErrSendClosed}}},
 }
 
 func TestSend(t *testing.T) {
@@ -81,11 +114,11 @@ func testSend(t *testing.T, role Role, ops []op) {
 	t.Helper()
 	send := Send{Role: role}
 	m := model{}
-	p := &player{t: t, recv: Recv{Role: peer[role]}}
+	p := &player{t: t, recv: Recv{Role: peer[role], Deflate: true}}
 	var want []string
 	for i, o := range ops {
 		before := send
-		h, err := send.Frame(o.op, o.fin, []byte(o.payload))
+		h, err := o.call(&send, []byte(o.payload))
 		if err != o.err {
 			t.Fatalf("call %d, %v fin %v %.20q: error %v, want %v", i, o.op, o.fin, o.payload, err, o.err)
 		}
@@ -100,9 +133,11 @@ func testSend(t *testing.T, role Role, ops []op) {
 		if send.Open() != m.open {
 			t.Fatalf("call %d, %v: Open() = %v, want %v", i, o.op, send.Open(), m.open)
 		}
-		wanted := frame.Header{Fin: o.fin, Opcode: o.op, Masked: role == Client, Length: uint64(len(o.payload))}
-		if h != wanted {
+		if wanted := o.header(role); h != wanted {
 			t.Fatalf("call %d: header %v, want %v", i, h, wanted)
+		}
+		if o.packed() && send != before {
+			t.Fatalf("call %d: a compressed message took the state from %+v to %+v", i, before, send)
 		}
 		if !dropped {
 			want = append(want, m.event(o))
@@ -150,6 +185,10 @@ func (m *model) legal(o op) error {
 	switch {
 	case m.closed && o.op != pong:
 		return ErrSendClosed
+	case o.packed() && m.open != 0:
+		return ErrSendUnfinished
+	case o.packed():
+		return nil
 	case !slices.Contains([]frame.Opcode{cont, text, bin, clos, ping, pong}, o.op):
 		return ErrSendOpcode
 	case o.op >= 8 && (!o.fin || len(o.payload) > 125):
@@ -173,6 +212,7 @@ func (m *model) send(o op) {
 		m.typ = o.op
 	}
 	switch {
+	case o.packed():
 	case o.op == clos:
 		m.closed = true
 	case o.op >= 8:
@@ -226,11 +266,11 @@ func TestSendAllocs(t *testing.T) {
 		allocs := testing.AllocsPerRun(5, func() {
 			send := Send{Role: Client}
 			for i, o := range tt.ops {
-				send.Frame(o.op, o.fin, payloads[i])
+				o.call(&send, payloads[i])
 			}
 		})
 		if allocs != 0 {
-			t.Errorf("%s: Frame allocates %v times", tt.name, allocs)
+			t.Errorf("%s: the calls allocate %v times", tt.name, allocs)
 		}
 	}
 }
@@ -238,6 +278,8 @@ func TestSendAllocs(t *testing.T) {
 // event writes o, which was sent last, as a player would write it.
 func (m *model) event(o op) string {
 	switch {
+	case o.packed():
+		return fmt.Sprintf("packed %v %q.", o.op&^rsv1, o.payload)
 	case o.op == clos && o.payload == "":
 		return `close 1005 ""`
 	case o.op == clos:

@@ -2,7 +2,7 @@ package proto
 
 import "encoding/binary"
 
-// utf8Check finds out whether a stream of bytes is UTF-8 (RFC 3629), piece by
+// UTF8 finds out whether a stream of bytes is UTF-8 (RFC 3629), piece by
 // piece, and knows of the first wrong byte as soon as it has come, which
 // unicode/utf8 cannot tell from a character cut in two. The zero value is the
 // start of a stream.
@@ -10,7 +10,7 @@ import "encoding/binary"
 // It is an automaton whose state is a shift: a row of the table has, for one
 // byte, six bits for each state at the offset that is the state's number, and
 // these six bits are the number of the next state.
-type utf8Check struct{ state uint64 }
+type UTF8 struct{ state uint64 }
 
 // The states: between characters, after a wrong byte, and in a character of
 // which so many continuation bytes are to come, the next one restricted after
@@ -58,9 +58,9 @@ var utf8Table = func() (table [256]uint64) {
 	return table
 }()
 
-// write takes the next bytes of the stream and reports whether it can still be
+// Write takes the next bytes of the stream and reports whether it can still be
 // UTF-8.
-func (u *utf8Check) write(p []byte) bool {
+func (u *UTF8) Write(p []byte) bool {
 	const block = 32
 	state := u.state
 	for len(p) >= block {
@@ -80,8 +80,8 @@ func (u *utf8Check) write(p []byte) bool {
 	return u.state != utf8Reject
 }
 
-// complete reports whether the stream may end here.
-func (u *utf8Check) complete() bool { return u.state == utf8Accept }
+// Complete reports whether the stream may end here.
+func (u *UTF8) Complete() bool { return u.state == utf8Accept }
 
 // isASCII32 reports whether the first 32 bytes of p are ASCII.
 func isASCII32(p []byte) bool {

@@ -37,15 +37,15 @@ var utf8Tests = []string{
 // unicode/utf8.
 func checkUTF8(t *testing.T, b []byte, cuts ...int) {
 	t.Helper()
-	var u utf8Check
+	var u UTF8
 	from := 0
 	for _, to := range append(cuts, len(b)) {
-		ok, want := u.write(b[from:to]), mayBecome(b[:to])
+		ok, want := u.Write(b[from:to]), mayBecome(b[:to])
 		if ok != want {
-			t.Fatalf("%q, pieces to %v: after byte %d write = %v, want %v", b, cuts, to, ok, want)
+			t.Fatalf("%q, pieces to %v: after byte %d Write = %v, want %v", b, cuts, to, ok, want)
 		}
-		if done, want := u.complete(), utf8.Valid(b[:to]); done != want {
-			t.Fatalf("%q, pieces to %v: after byte %d complete = %v, want %v", b, cuts, to, done, want)
+		if done, want := u.Complete(), utf8.Valid(b[:to]); done != want {
+			t.Fatalf("%q, pieces to %v: after byte %d Complete = %v, want %v", b, cuts, to, done, want)
 		}
 		from = to
 	}
@@ -76,8 +76,8 @@ func TestUTF8Exhaustive(t *testing.T) {
 	}
 	b := make([]byte, 4)
 	// extend adds every byte of one more place to b[:n], whose state is u.
-	var extend func(u utf8Check, n int)
-	extend = func(u utf8Check, n int) {
+	var extend func(u UTF8, n int)
+	extend = func(u UTF8, n int) {
 		next := all
 		if n == 3 || u.state == utf8Reject {
 			next = edges
@@ -85,23 +85,23 @@ func TestUTF8Exhaustive(t *testing.T) {
 		for _, c := range next {
 			b[n] = c
 			v := u
-			ok := v.write(b[n : n+1])
-			if done, want := v.complete(), utf8.Valid(b[:n+1]); done != want {
-				t.Fatalf("% x: complete = %v, want %v", b[:n+1], done, want)
+			ok := v.Write(b[n : n+1])
+			if done, want := v.Complete(), utf8.Valid(b[:n+1]); done != want {
+				t.Fatalf("% x: Complete = %v, want %v", b[:n+1], done, want)
 			}
 			if want := mayBecome(b[:n+1]); ok != want {
-				t.Fatalf("% x: write = %v, want %v", b[:n+1], ok, want)
+				t.Fatalf("% x: Write = %v, want %v", b[:n+1], ok, want)
 			}
 			if n < 2 || n == 2 && 0xf0 <= b[0] && b[0] <= 0xf4 && bytes.IndexByte(edges, c) >= 0 {
 				extend(v, n+1)
 			}
 		}
 	}
-	extend(utf8Check{}, 0)
+	extend(UTF8{}, 0)
 
 	for _, c := range all {
-		u := utf8Check{utf8Reject}
-		if u.write([]byte{c}) || u.complete() {
+		u := UTF8{utf8Reject}
+		if u.Write([]byte{c}) || u.Complete() {
 			t.Errorf("after a wrong byte, %#x makes it right", c)
 		}
 	}

@@ -16,7 +16,8 @@ import (
 )
 
 // Connect makes a connection over some transport: the server's end from
-// Upgrade, the other as a Peer. Both are closed when the test ends.
+// Upgrade, the other as a Peer. Both are closed when the test ends. The peer
+// offers permessage-deflate, as browsers do, if opts speak of compression.
 type Connect func(t testing.TB, opts *websocket.Options) (*websocket.Conn, *Peer)
 
 // OnEach runs a test over every transport that there is.
@@ -48,7 +49,27 @@ func MemorySize(t testing.TB, opts *websocket.Options, size int) (*websocket.Con
 // net/http.
 func Over(t testing.TB, server, client net.Conn, opts *websocket.Options) (*websocket.Conn, *Peer) {
 	t.Helper()
-	c, err := websocket.Upgrade(&hijackable{httptest.NewRecorder(), server}, Request(), opts)
+	return over(t, server, client, opts, offer(opts)...)
+}
+
+// Offering connects through a Pipe like Memory, after an offer of extensions.
+func Offering(t testing.TB, opts *websocket.Options, extensions string) (*websocket.Conn, *Peer) {
+	t.Helper()
+	server, client := Pipe(0)
+	return over(t, server, client, opts, "Sec-WebSocket-Extensions: "+extensions)
+}
+
+// offer returns the edits of a handshake for opts.
+func offer(opts *websocket.Options) []string {
+	if opts == nil || opts.Compression == nil {
+		return nil
+	}
+	return []string{"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"}
+}
+
+func over(t testing.TB, server, client net.Conn, opts *websocket.Options, edits ...string) (*websocket.Conn, *Peer) {
+	t.Helper()
+	c, err := websocket.Upgrade(&hijackable{httptest.NewRecorder(), server}, Request(edits...), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +132,7 @@ func serve(t testing.TB, opts *websocket.Options, secure bool) (*websocket.Conn,
 	}
 	t.Cleanup(s.Close)
 	p := dial(t, s, secure)
-	p.Send([]byte(Handshake())...)
+	p.Send([]byte(Handshake(offer(opts)...))...)
 	p.readResponse()
 	c := <-conns
 	if c == nil {

@@ -1,0 +1,270 @@
+package websocket
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"unicode/utf8"
+
+	"github.com/airlock-go/websocket/frame"
+	"github.com/airlock-go/websocket/internal/deflate"
+	"github.com/airlock-go/websocket/internal/proto"
+)
+
+// Extensions returns the extension that was agreed on in the handshake with its
+// parameters, as the client was told in Sec-WebSocket-Extensions, or "". The only
+// one is permessage-deflate, on request of Options.Compression.
+func (c *Conn) Extensions() string { return c.extensions }
+
+// SetWriteCompression says whether messages that are begun from now on are
+// compressed, where compression was agreed on; at first they are. It is for what
+// is compressed already, such as pictures, for Writers whose messages are too
+// large to be held in memory, and for secrets: whoever can make this end send
+// text of his choice beside a secret, in one message or in the window, may guess
+// the secret from the length of what leaves. Messages that are not compressed
+// are not kept in the window either.
+func (c *Conn) SetWriteCompression(on bool) {
+	if d := c.wr.deflation; d != nil {
+		d.off.Store(!on)
+	}
+}
+
+// enableCompression makes the connection keep to an agreement.
+func (c *Conn) enableCompression(a *agreement, with *Compression) {
+	c.extensions = a.answer
+	c.rd.recv.Deflate = true
+	c.rd.inflation = &inflation{bits: a.receiveBits, keeps: a.receiveKeeps}
+	d := &deflation{bits: a.sendBits, keeps: a.sendKeeps, threshold: with.Threshold, custom: with.Compress}
+	if d.threshold == 0 {
+		d.threshold = defaultThreshold
+	}
+	c.wr.deflation = d
+}
+
+// inflation decompresses what a connection receives. Between two messages it is
+// but the window.
+type inflation struct {
+	bits, keeps int
+	window      []byte
+
+	inflater *deflate.Inflater // of the message under way, if it is compressed
+	event    proto.Event       // the piece under way; Payload is what is left of it
+	pending  bool              // there is such a piece
+	tail     bool              // and it is what every message ends with
+}
+
+// feed takes the next piece of a compressed message.
+func (in *inflation) feed(ev proto.Event) {
+	if in.inflater == nil {
+		in.inflater = deflate.NewInflater(in.window, in.bits)
+	}
+	in.event, in.pending, in.tail = ev, true, false
+}
+
+// next returns what the next part of the piece under way decompresses to, and
+// nothing at the end of the piece. The Payload is valid until the next call.
+func (in *inflation) next() (proto.Event, error) {
+	for {
+		out, n, err := in.inflater.Next(in.event.Payload)
+		if err != nil {
+			return proto.Event{}, err
+		}
+		in.event.Payload = in.event.Payload[n:]
+		ev := in.event
+		ev.Payload = out
+		switch {
+		case len(out) > 0:
+			ev.FrameEnd, ev.MessageEnd = false, false
+			return ev, nil
+		case ev.MessageEnd && !in.tail:
+			// "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the
+			// payload of the message" (RFC 7692, section 7.2.2)
+			in.event.Payload, in.tail = []byte(deflate.Tail), true
+			continue
+		case ev.MessageEnd && !in.inflater.Done():
+			return ev, errTruncated
+		}
+		in.pending = false
+		return ev, nil
+	}
+}
+
+var errTruncated = errors.New("the message ends in the middle of a block")
+
+// end keeps the window for the next message.
+func (in *inflation) end() {
+	in.window = in.inflater.AppendWindow(in.window[:0], in.keeps)
+	if cap(in.window) > in.keeps {
+		in.window = append(make([]byte, 0, in.keeps), in.window...)
+	}
+	in.drop()
+}
+
+// drop gives back what the message under way has taken.
+func (in *inflation) drop() {
+	if in.inflater != nil {
+		in.inflater.Release()
+	}
+	in.inflater, in.event, in.pending = nil, proto.Event{}, false
+}
+
+// inflate returns the next event of the compressed piece under way. "The payload
+// of the message" is that after decompression, to the limit, to UTF-8 and to
+// the caller.
+func (c *Conn) inflate(ctx context.Context) (proto.Event, error) {
+	in := c.rd.inflation
+	ev, err := in.next()
+	if err != nil {
+		return proto.Event{}, c.violated(ctx, fmt.Errorf("%w: %w", proto.ErrDeflate, err))
+	}
+	if v := c.rd.recv.Inflated(ev.Type, ev.Payload, ev.MessageEnd); v != nil {
+		return proto.Event{}, c.violated(ctx, v)
+	}
+	if ev.MessageEnd {
+		in.end()
+	}
+	return ev, nil
+}
+
+// deflation compresses what a connection sends. It is of whoever has the turn
+// to write a message.
+type deflation struct {
+	off         atomic.Bool
+	bits, keeps int
+	threshold   int
+	custom      func(dst, dict, p []byte) ([]byte, error)
+	window      []byte
+}
+
+// wanted reports whether a message of size bytes is to be compressed.
+func (d *deflation) wanted(size int) bool {
+	return d != nil && !d.off.Load() && size >= d.threshold
+}
+
+// compress appends to dst what p compresses to behind dict.
+func (d *deflation) compress(dst, dict, p []byte) ([]byte, error) {
+	if d.custom == nil {
+		return deflate.Compress(dst, dict, p, d.bits), nil
+	}
+	if d.bits == deflate.MaxWindowBits {
+		return d.piece(dst, dict, p)
+	}
+	// The other compressor knows nothing of windows: it gets half of one at a
+	// time, behind the other half.
+	half := 1 << (d.bits - 1)
+	dict = dict[max(0, len(dict)-half):]
+	for {
+		piece := p[:min(half, len(p))]
+		var err error
+		if dst, err = d.piece(dst, dict, piece); err != nil {
+			return nil, err
+		}
+		if p = p[len(piece):]; len(p) == 0 {
+			return dst, nil
+		}
+		dict = piece
+	}
+}
+
+// piece has the other compressor do it, and holds it to what it has to do.
+func (d *deflation) piece(dst, dict, p []byte) ([]byte, error) {
+	had := len(dst)
+	dst, err := d.custom(dst, dict, p)
+	if err != nil {
+		return nil, fmt.Errorf("websocket: Compression.Compress: %w", err)
+	}
+	if len(dst) <= had+len(deflate.Tail) || !bytes.HasSuffix(dst, []byte(deflate.Tail)) {
+		return nil, errors.New("websocket: what Compression.Compress returned does not end with an empty stored block")
+	}
+	return dst, nil
+}
+
+// slide appends p to window and keeps the last size bytes.
+func slide(window, p []byte, size int) []byte {
+	if len(p) >= size {
+		window, p = window[:0], p[len(p)-size:]
+	}
+	need := len(window) + len(p)
+	if need > size {
+		window = window[:copy(window, window[need-size:])]
+		need = size
+	}
+	if cap(window) < need {
+		window = append(make([]byte, 0, min(2*need, size)), window...)
+	}
+	return append(window, p...)
+}
+
+// packed are buffers for compressed messages.
+var packed = sync.Pool{New: func() any { return new([]byte) }}
+
+// writeCompressed sends p as one message, compressed unless that makes it no
+// smaller. The caller has the turn to write a message.
+func (c *Conn) writeCompressed(ctx context.Context, as form, op frame.Opcode, p []byte) error {
+	if op == frame.Text && !utf8.Valid(p) {
+		return ErrInvalidText
+	}
+	d := c.wr.deflation
+	buf := packed.Get().(*[]byte)
+	defer packed.Put(buf)
+	b, err := d.compress((*buf)[:0], d.window, p)
+	if err != nil {
+		return err
+	}
+	*buf = keepScratch(b)
+	if b = b[:len(b)-len(deflate.Tail)]; len(b) >= len(p) {
+		return c.writeFrame(ctx, as, frame.Header{Opcode: op, Fin: true}, p)
+	}
+	return c.writePacked(ctx, as, op, b, p)
+}
+
+// writePacked sends a compressed message, in a single frame: some versions of
+// Safari cannot put together one of several. What it refers to is in itself, or in the
+// window. plain is what it decompresses to, or as much of the end of that as
+// the window takes.
+func (c *Conn) writePacked(ctx context.Context, as form, op frame.Opcode, b, plain []byte) error {
+	err := c.writeFrame(ctx, as, frame.Header{Opcode: op, Fin: true, RSV1: true}, b)
+	if d := c.wr.deflation; err == nil {
+		// Both ends have the same in their windows: what was sent and was
+		// compressed (RFC 7692, section 7.2.1).
+		d.window = slide(d.window, plain, d.keeps)
+	}
+	return err
+}
+
+// packer compresses the message of a Writer that does not fit its buffer.
+type packer struct {
+	*deflation
+	text   proto.UTF8
+	window []byte // what the next piece may refer to
+	out    []byte
+}
+
+func newPacker(d *deflation) *packer {
+	return &packer{deflation: d, window: bytes.Clone(d.window)}
+}
+
+// add compresses p.
+func (k *packer) add(op frame.Opcode, p []byte) error {
+	if op == frame.Text && !k.text.Write(p) {
+		return ErrInvalidText
+	}
+	out, err := k.compress(k.out, k.window, p)
+	if err != nil {
+		return err
+	}
+	k.out = out
+	k.window = slide(k.window, p, max(k.keeps, min(bufferSize, 1<<k.bits)))
+	return nil
+}
+
+// finish returns what the frame is to hold.
+func (k *packer) finish() ([]byte, error) {
+	if !k.text.Complete() {
+		return nil, ErrInvalidText
+	}
+	return k.out[:len(k.out)-len(deflate.Tail)], nil
+}
