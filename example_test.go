@@ -2,6 +2,8 @@ package websocket_test
 
 import (
 	"bufio"
+	"bytes"
+	"compress/flate"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -12,7 +14,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/airlock-go/websocket"
@@ -350,6 +354,102 @@ func Example_onlyHosts() {
 	// Output:
 	// chat.example 101 Switching Protocols
 	// evil.example 421 Misdirected Request
+}
+
+// Messages are compressed for clients that offer it, as browsers do.
+func ExampleCompression() {
+	opts := &websocket.Options{
+		Compression: &websocket.Compression{},
+	}
+	server := httptest.NewServer(greeter(opts))
+	defer server.Close()
+
+	browser := connect(server, "/", "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits")
+	defer browser.close()
+	h, _, _ := browser.peer.ReadFrame()
+	fmt.Println("compressed:", h.RSV1, "- to a tenth:", h.Length < greeting/10)
+	// Output:
+	// permessage-deflate; client_max_window_bits=12
+	// compressed: true - to a tenth: true
+}
+
+// Another compressor takes the place of the library's own.
+func ExampleCompression_compress() {
+	server := httptest.NewServer(greeter(&websocket.Options{Compression: &websocket.Compression{Compress: compress}}))
+	defer server.Close()
+
+	client := connect(server, "/", "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=10")
+	defer client.close()
+	h, _, _ := client.peer.ReadFrame()
+	fmt.Println("compressed:", h.RSV1, "- to a tenth:", h.Length < greeting/10)
+	// Output:
+	// permessage-deflate; server_max_window_bits=10; client_no_context_takeover
+	// compressed: true - to a tenth: true
+}
+
+var writers = sync.Pool{New: func() any {
+	w, _ := flate.NewWriter(nil, flate.BestCompression)
+	return w
+}}
+
+// compress makes no use of dict, for compress/flate cannot be given another one.
+func compress(dst, dict, p []byte) ([]byte, error) {
+	w, buf := writers.Get().(*flate.Writer), bytes.NewBuffer(dst)
+	defer writers.Put(w)
+	w.Reset(buf)
+	w.Write(p) // an error comes again from Flush
+	err := w.Flush()
+	return buf.Bytes(), err
+}
+
+const greeting = 2100 // bytes
+
+// greeter sends every client a message, and sees it off.
+func greeter(opts *websocket.Options) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Upgrade(w, r, opts)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		fmt.Println(c.Extensions())
+		c.Write(context.Background(), websocket.Text, bytes.Repeat([]byte("all work and no play "), greeting/21))
+		c.Read(context.Background())
+	})
+}
+
+// A file that is streamed is not held in memory.
+func ExampleConn_SetWriteCompression() {
+	http.HandleFunc("/file", func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Upgrade(w, r, &websocket.Options{Compression: &websocket.Compression{}})
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		ctx := c.CloseRead(context.Background())
+		if err := sendFile(ctx, c, "large.bin"); err != nil {
+			log.Print(err)
+		}
+		c.Close(ctx, websocket.CloseNormal, "")
+	})
+}
+
+func sendFile(ctx context.Context, c *websocket.Conn, name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+
+	c.SetWriteCompression(false)
+	w, err := c.Writer(ctx, websocket.Binary)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(w, f); err != nil {
+		return err // and the message stays unfinished
+	}
+	return w.Close()
 }
 
 // client is the other end of the examples, by hand.

@@ -32,9 +32,10 @@ type writer struct {
 // on and saves something. It returns when the transport has
 // taken it; p may be used again then.
 //
-// ErrInvalidText means that nothing was sent. An error that wraps ctx.Err() but
-// is no *CloseError means the same: the turn of this message did not come in
-// time. Any other error is the *CloseError of the connection.
+// ErrInvalidText means that nothing was sent, and so does an error of
+// Compression.Compress. One that wraps ctx.Err() but is no *CloseError means the
+// same: the turn of this message did not come in time. Any other error is the
+// *CloseError of the connection.
 func (c *Conn) Write(ctx context.Context, typ MessageType, p []byte) error {
 	op, err := typ.opcode()
 	if err != nil {

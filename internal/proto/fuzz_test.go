@@ -53,13 +53,13 @@ func FuzzRecv(f *testing.F) {
 }
 
 // opsFrom makes calls from bytes: opcode and fin, a length, a payload. Those of
-// Compressed are of a whole message, be the opcode what it may.
+// Compressed are of a whole message.
 func opsFrom(b []byte) []op {
 	var ops []op
 	for len(b) >= 2 {
 		o := op{op: frame.Opcode(b[0] & 0x1f), fin: b[0]&0x80 != 0}
-		if packed := frame.Opcode(b[0]) & rsv1; packed != 0 {
-			o = op{op: packed | text + o.op&1, fin: true}
+		if frame.Opcode(b[0])&rsv1 != 0 {
+			o = op{op: rsv1 | o.op&0x0f, fin: true}
 		}
 		n := int(b[1])
 		b = b[2:]

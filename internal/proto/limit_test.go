@@ -3,7 +3,6 @@ package proto
 import (
 	"fmt"
 	"math"
-	"strings"
 	"testing"
 
 	"github.com/airlock-go/websocket/frame"
@@ -143,6 +142,9 @@ func TestMaxPacked(t *testing.T) {
 		{most, []uint64{most, most}, ErrTooBig},
 		{most, []uint64{most, beyond, 16}, nil},
 		{most, []uint64{most, beyond, 17}, ErrTooBig},
+		{math.MaxUint64 / 9 * 8, []uint64{most, most}, nil},
+		{math.MaxUint64, []uint64{most, most, 1}, nil},
+		{math.MaxUint64, []uint64{most, most, 2}, ErrTooBig},
 		{0, []uint64{most}, nil},
 		{0, []uint64{most, most, most, most}, nil},
 	} {
@@ -150,6 +152,18 @@ func TestMaxPacked(t *testing.T) {
 			testMax(t, Recv{Role: Client, Deflate: true, Max: tt.max}, 0x42, tt.lengths, tt.err)
 		})
 	}
+	t.Run("lowered in a message", func(t *testing.T) {
+		for _, tt := range []struct {
+			max uint64
+			err *Violation
+		}{{2, nil}, {1, ErrTooBig}} {
+			r := Recv{Role: Client, Deflate: true, Max: 100}
+			feed(t, &r, head(0x42, 34))
+			end(&r)
+			r.Max = tt.max
+			testMax(t, r, 0x00, []uint64{0}, tt.err)
+		}
+	})
 	t.Run("last frame of the highest limit", func(t *testing.T) {
 		r := almostPacked
 		r.Role, r.Max, r.size = Client, most, most
@@ -207,16 +221,6 @@ func TestMaxChanged(t *testing.T) {
 		feed(t, &r, second)
 		r.Max = 0
 		feed(t, &r, third)
-	})
-	t.Run("lowered in a packed message", func(t *testing.T) {
-		r := Recv{Deflate: true, Max: 100}
-		feed(t, &r, wire(Server, []fr{f(0x42, strings.Repeat("x", 34))}))
-		r.Max = 2
-		feed(t, &r, empty)
-		r.Max = 100
-		feed(t, &r, wire(Server, []fr{f(0x42, strings.Repeat("x", 34))}))
-		r.Max = 1
-		refuse(t, &r, empty, ErrTooBig)
 	})
 	t.Run("lowered between messages", func(t *testing.T) {
 		r := Recv{Max: 6}

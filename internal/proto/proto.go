@@ -1,8 +1,9 @@
 // Package proto is the rules of RFC 6455 for a stream of frames as two values:
 // [Recv] for what a peer sends and [Send] for what goes to it (sections 5.1,
-// 5.4, 5.5, 7.4 and 8.1). Neither does I/O, knows a clock or starts a
-// goroutine, so the same rules serve every transport, the tests and the
-// fuzzers. The zero value of each is the server's end of a new connection.
+// 5.4, 5.5, 7.4 and 8.1), and of RFC 7692 for which messages are compressed
+// (section 6). Neither does I/O, knows a clock or starts a goroutine, so the same
+// rules serve every transport, the tests and the fuzzers. The zero value of each
+// is the server's end of a new connection.
 package proto
 
 import "unicode/utf8"

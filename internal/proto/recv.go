@@ -1,6 +1,10 @@
 package proto
 
-import "github.com/airlock-go/websocket/frame"
+import (
+	"math"
+
+	"github.com/airlock-go/websocket/frame"
+)
 
 // MaxFrames is how many frames one message may consist of, empty ones
 // included. A message in frames of 16 bytes reaches 1 MiB before this limit.
@@ -19,7 +23,8 @@ type Recv struct {
 	Role Role
 
 	// Max is the size in bytes that a message may have; 0 is no limit. It may
-	// be changed at any time and counts from the next frame on.
+	// be changed at any time and counts from the next frame on, in a compressed
+	// message from the next piece on that Inflated gets.
 	Max uint64
 
 	// Deflate: permessage-deflate was agreed on, so a message may be compressed
@@ -132,9 +137,8 @@ func (r *Recv) check(h *frame.Header) *Violation {
 		// for non-zero values" (section 5.2)
 		return ErrReservedBit
 	case h.RSV1 && h.Opcode != frame.Text && h.Opcode != frame.Binary:
-		// "This extension reserves the RSV1 header bit [...] the "Per-Message
-		// Compressed" bit", of "the first fragment of a message" (RFC 7692,
-		// sections 6 and 6.2)
+		// "An endpoint MUST NOT set the "Per-Message Compressed" bit of control
+		// frames and non-first fragments of a data message" (RFC 7692, section 6)
 		return ErrCompressedBit
 	case h.Opcode.IsReserved():
 		// "If an unknown opcode is received, the receiving endpoint MUST _Fail
@@ -196,7 +200,7 @@ func (r *Recv) limit(packed bool) uint64 {
 	if r.Max == 0 || !packed {
 		return r.Max
 	}
-	return r.Max + r.Max/8 + 16*uint64(r.frames+1)
+	return r.Max + min(r.Max/8+16*uint64(r.frames+1), math.MaxUint64-r.Max)
 }
 
 // data makes an event of what b has, from n on, of the data frame under way.

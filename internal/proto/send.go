@@ -61,14 +61,15 @@ func (s *Send) Frame(op frame.Opcode, fin bool, payload []byte) (frame.Header, e
 	}, nil
 }
 
-// Compressed returns the header of a message of type typ in one frame, whose
-// payload is compressed ("the RSV1 bit of the first frame" is set: RFC 7692,
-// section 6.1). That it is UTF-8, if it is Text, is for the caller to see to.
-// Otherwise it is like Frame.
+// Compressed returns the header of a message of type typ, Text or Binary, in one
+// frame whose payload is compressed: RSV1 says so (RFC 7692, section 6). That it is
+// UTF-8, if it is Text, is for the caller to see to. Otherwise it is like Frame.
 func (s *Send) Compressed(typ frame.Opcode, payload []byte) (frame.Header, error) {
 	switch {
 	case s.closed:
 		return frame.Header{}, ErrSendClosed
+	case typ != frame.Text && typ != frame.Binary:
+		return frame.Header{}, ErrSendOpcode
 	case s.open != 0:
 		return frame.Header{}, ErrSendUnfinished
 	}

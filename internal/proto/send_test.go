@@ -71,6 +71,8 @@ var sendTests = []struct {
 	{"after a close in a message", []op{{bin, false, "a", nil}, {clos, true, "\x03\xe8", nil}, {cont, true, "b", ErrSendClosed}}},
 	{"reserved opcodes", []op{{3, true, "", ErrSendOpcode}, {7, false, "a", ErrSendOpcode}, {11, true, "", ErrSendOpcode}, {15, true, "", ErrSendOpcode},
 		{16, true, "", ErrSendOpcode}, {0x81, true, "a", ErrSendOpcode}, {191, true, "", ErrSendOpcode}, {text, true, "a", nil}}},
+	{"compressed opcodes", []op{{rsv1 | cont, true, "", ErrSendOpcode}, {rsv1 | 3, true, "", ErrSendOpcode}, {rsv1 | clos, true, "", ErrSendOpcode},
+		{rsv1 | ping, true, "", ErrSendOpcode}, {rsv1 | text, true, "a", nil}, {bin, false, "a", nil}, {rsv1 | cont, true, "", ErrSendOpcode}, {cont, true, "", nil}}},
 	{"reserved opcode in a message", []op{{bin, false, "a", nil}, {4, true, "", ErrSendOpcode}, {cont, true, "b", nil}}},
 	{"control fragmented", []op{{ping, false, "", ErrSendControl}, {pong, false, "a", ErrSendControl}, {clos, false, "\x03\xe8", ErrSendControl}, {clos, true, "", nil}}},
 	{"control too long", []op{{ping, true, strings.Repeat("p", 126), ErrSendControl}, {pong, true, strings.Repeat("p", 65536), ErrSendControl},
@@ -185,6 +187,8 @@ func (m *model) legal(o op) error {
 	switch {
 	case m.closed && o.op != pong:
 		return ErrSendClosed
+	case o.packed() && o.op&^rsv1 != text && o.op&^rsv1 != bin:
+		return ErrSendOpcode
 	case o.packed() && m.open != 0:
 		return ErrSendUnfinished
 	case o.packed():
