@@ -82,7 +82,7 @@ func (in *inflation) next() (proto.Event, error) {
 		case ev.MessageEnd && !in.tail:
 			// "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the
 			// payload of the message" (RFC 7692, section 7.2.2)
-			in.event.Payload, in.tail = []byte(deflate.Tail), true
+			in.event.Payload, in.tail = tail, true
 			continue
 		case ev.MessageEnd && !in.inflater.Done():
 			return ev, errTruncated
@@ -91,6 +91,8 @@ func (in *inflation) next() (proto.Event, error) {
 		return ev, nil
 	}
 }
+
+var tail = []byte(deflate.Tail)
 
 var errTruncated = errors.New("the message ends in the middle of a block")
 
@@ -115,6 +117,7 @@ func (in *inflation) drop() {
 // of the message" is that after decompression, to the limit, to UTF-8 and to
 // the caller.
 func (c *Conn) inflate(ctx context.Context) (proto.Event, error) {
+	c.rd.recv.Max = uint64(c.maxMessage.Load())
 	in := c.rd.inflation
 	ev, err := in.next()
 	if err != nil {
@@ -239,7 +242,8 @@ func (c *Conn) writePacked(ctx context.Context, as form, op frame.Opcode, b, pla
 type packer struct {
 	*deflation
 	text   proto.UTF8
-	window []byte // what the next piece may refer to
+	size   int    // of the message so far
+	window []byte // what the next piece may refer to: the end of what came before
 	out    []byte
 }
 
@@ -256,15 +260,16 @@ func (k *packer) add(op frame.Opcode, p []byte) error {
 	if err != nil {
 		return err
 	}
-	k.out = out
+	k.out, k.size = out, k.size+len(p)
 	k.window = slide(k.window, p, max(k.keeps, min(bufferSize, 1<<k.bits)))
 	return nil
 }
 
-// finish returns what the frame is to hold.
-func (k *packer) finish() ([]byte, error) {
+// finish returns what the frame is to hold, and the end of what that decompresses
+// to.
+func (k *packer) finish() (b, plain []byte, err error) {
 	if !k.text.Complete() {
-		return nil, ErrInvalidText
+		return nil, nil, ErrInvalidText
 	}
-	return k.out[:len(k.out)-len(deflate.Tail)], nil
+	return k.out[:len(k.out)-len(deflate.Tail)], k.window[max(0, len(k.window)-k.size):], nil
 }

@@ -35,8 +35,10 @@ type Compression struct {
 	ReceiveWindowBits int
 
 	// Threshold is the size in bytes below which messages are sent
-	// uncompressed. 0: 128; negative or 1: all are compressed. A message that
-	// compression would not make smaller is sent uncompressed in any case.
+	// uncompressed. 0: 128; negative: no size is too small. A message that
+	// compression does not make smaller is sent uncompressed, too. Neither holds
+	// for a message of more than 16 KiB from a Writer, which is compressed
+	// before its size is known.
 	Threshold int
 
 	// Compress, if not nil, is used in place of the library's own compressor. It

@@ -273,6 +273,7 @@ func (c *Conn) releaseRead() {
 		rd.lo, rd.hi, rd.form, rd.partial, rd.piece, rd.stream = 0, 0, between, nil, nil, nil
 		if rd.inflation != nil {
 			rd.inflation.drop()
+			rd.inflation.window = nil
 		}
 	}
 	if rd.lo == rd.hi && len(rd.piece) == 0 && !rd.inflating() && rd.buf != nil {
@@ -314,7 +315,6 @@ func (c *Conn) nextData(ctx context.Context) (proto.Event, error) {
 func (c *Conn) next(ctx context.Context) (proto.Event, error) {
 	rd := &c.rd
 	for {
-		rd.recv.Max = uint64(c.maxMessage.Load())
 		if rd.inflating() {
 			return c.inflate(ctx)
 		}
@@ -322,6 +322,7 @@ func (c *Conn) next(ctx context.Context) (proto.Event, error) {
 		if rd.buf != nil {
 			b = rd.buf[rd.lo:rd.hi]
 		}
+		rd.recv.Max = uint64(c.maxMessage.Load())
 		ev, n, v := rd.recv.Next(b)
 		rd.lo += n
 		switch {

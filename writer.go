@@ -128,9 +128,9 @@ func (m *messageWriter) sendPacked() {
 	if m.next(m.buf[:m.n]); m.err != nil {
 		return
 	}
-	b, err := m.packer.finish()
+	b, plain, err := m.packer.finish()
 	if err == nil {
-		err = m.conn.writePacked(m.ctx, byStream, m.op, b, m.packer.window)
+		err = m.conn.writePacked(m.ctx, byStream, m.op, b, plain)
 	}
 	if err != nil {
 		m.abandon(err)

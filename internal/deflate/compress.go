@@ -8,37 +8,39 @@ import (
 
 const (
 	maxWindow = 1 << MaxWindowBits
-	maxBlock  = 1<<16 - 1 // bytes, for that is what a stored block can hold
+	maxBlock  = 1<<16 - 1 // bytes, for a stored block cannot hold more
 
-	// hashedBytes is the length of the shortest match that is looked for.
-	// One of three bytes seldom pays.
+	// hashedBytes is the length of the shortest match that is looked for:
+	// one of minMatch seldom pays.
 	hashedBytes = 4
 	hashBits    = 12
 
-	// primeStep is the distance between two places of a dictionary that can
-	// be found. A match that lies between is found later, and extended back.
-	primeStep = 4
+	// Only some positions can be found: of the dictionary, which is read for
+	// each message anew, fewer than of what was in a match. Where a match began
+	// earlier than the position that was found, it is extended back.
+	dictStep  = 4
+	matchStep = 2
 
-	// skipBits says how soon the search takes longer steps: after so many
-	// bytes without a match, as a power of two, it skips one more.
-	skipBits = 5
+	// After each 1<<skipBits bytes without a match the search takes longer
+	// steps, so that it does not dwell on what cannot be compressed.
+	skipBits = 6
 )
 
-// A sequence is a number of literals, and a match after them.
+// A sequence is a number of literals, and the match that follows them.
 type sequence struct {
 	literals, length, distance uint16
 }
 
-// A compressor finds matches. From one message to the next it keeps its memory,
-// but nothing that it knows.
+// A compressor finds matches. It keeps nothing from one message to the next but
+// its memory.
 type compressor struct {
-	// table has for a hash the position where it was seen last. Positions
-	// go on from message to message, with a gap of more than a window before
-	// each, so that what other messages have left is never within reach.
-	table [1 << hashBits]uint32
-	next  uint32
+	// last has, for a hash, the position where it was seen last. Positions go
+	// on from message to message, with a gap of more than a window: so what
+	// other messages left is never within reach, and need not be cleared.
+	last [1 << hashBits]uint32
+	next uint32 // position
 
-	sequences [4096]sequence
+	sequences [4096]sequence // of one block, which ends early if they are full
 	encoder   encoder
 }
 
@@ -48,7 +50,8 @@ var compressors = sync.Pool{New: func() any { return new(compressor) }}
 // followed by an empty stored block, so that the result ends with [Tail] on a
 // byte boundary. References reach into p and dict, the bytes that the receiver
 // has seen right before, and at most 1<<windowBits back. dst must not overlap p
-// or dict. It is safe for concurrent use.
+// or dict; it is enlarged at most once a block, and not at all if it has room for
+// the result and 16 bytes more. Compress is safe for concurrent use.
 func Compress(dst, dict, p []byte, windowBits int) []byte {
 	w := bitWriter{dst: dst}
 	if len(p) > 0 {
@@ -62,7 +65,7 @@ func Compress(dst, dict, p []byte, windowBits int) []byte {
 
 func (c *compressor) compress(w *bitWriter, dict, p []byte, window int) {
 	dict = dict[max(0, len(dict)-window):]
-	c.prime(dict)
+	c.begin(dict)
 	for start := 0; start < len(p); {
 		n, end := c.search(dict, p, start, uint32(window))
 		c.encoder.block(w, p[start:end], c.sequences[:n])
@@ -70,42 +73,50 @@ func (c *compressor) compress(w *bitWriter, dict, p []byte, window int) {
 	}
 }
 
-// reserve makes sure that n more positions can be counted.
+// begin begins a message after dict.
+func (c *compressor) begin(dict []byte) {
+	const gap = maxWindow + 1 // a position that was never set is one, too
+	c.reserve(gap + len(dict))
+	c.next += gap
+	c.insert(dict, 0, len(dict), c.next, dictStep)
+	c.next += uint32(len(dict))
+}
+
+// reserve makes sure that there are n more positions. Once in 4 GiB there are not,
+// and all begins anew.
 func (c *compressor) reserve(n int) {
 	if c.next > ^uint32(0)-uint32(n) {
-		clear(c.table[:])
+		clear(c.last[:])
 		c.next = maxWindow + 1
 	}
 }
 
-// prime puts the positions of dict in the table.
-func (c *compressor) prime(dict []byte) {
-	c.reserve(maxWindow + 1 + len(dict))
-	c.next += maxWindow + 1
-	for i := 0; i <= len(dict)-hashedBytes; i += primeStep {
-		c.table[hash(load32(dict, i))] = c.next + uint32(i)
+// insert makes every step-th position of b from i to end one that can be found.
+// base is the position of b[0].
+func (c *compressor) insert(b []byte, i, end int, base uint32, step int) {
+	for end = min(end, len(b)-hashedBytes+1); i < end; i += step {
+		c.last[hash(load32(b, i))] = base + uint32(i)
 	}
-	c.next += uint32(len(dict))
 }
 
-// search finds the matches of the block that begins at start. It returns their
+// search finds matches in the block of p that begins at start. It returns their
 // number and the end of the block.
 func (c *compressor) search(dict, p []byte, start int, window uint32) (n, end int) {
 	c.reserve(maxBlock)
-	base := c.next - uint32(start)
+	base := c.next - uint32(start) // the position of p[0]
 	end = min(len(p), start+maxBlock)
 	done := start
-	for i := start; i <= end-hashedBytes; {
+	for i := start; i <= end-hashedBytes && n < len(c.sequences); {
 		here := load32(p, i)
-		entry := &c.table[hash(here)]
-		position := base + uint32(i)
-		distance := position - *entry
-		*entry = position
+		last := &c.last[hash(here)]
+		distance := base + uint32(i) - *last
+		*last += distance
 
 		from, j := p, i-int(distance)
-		if distance-1 < window && j < 0 {
+		if j < 0 {
 			from, j = dict, len(dict)+j
 		}
+		// A block that began within a match of the last one meets itself.
 		if distance-1 >= window || load32(from, j) != here {
 			i += 1 + (i-done)>>skipBits
 			continue
@@ -114,25 +125,29 @@ func (c *compressor) search(dict, p []byte, start int, window uint32) (n, end in
 			i--
 			j--
 		}
-		length := matchLen(from[j:], p[i:min(end, i+maxMatch)])
-		c.sequences[n] = sequence{uint16(i - done), uint16(length), uint16(distance)}
-		n++
-		i += length
+		length := matchLen(from[j:], p[i:end])
+		c.insert(p, i+1, i+length, base, matchStep)
+		for literals := i - done; length > 0 && n < len(c.sequences); literals = 0 {
+			part := min(length, maxMatch)
+			if rest := length - part; 0 < rest && rest < minMatch {
+				part -= minMatch
+			}
+			c.sequences[n] = sequence{uint16(literals), uint16(part), uint16(distance)}
+			n++
+			i += part
+			length -= part
+		}
 		done = i
-		if n == len(c.sequences) {
-			end = i
-			break
-		}
-		if i <= end-2 {
-			c.table[hash(load32(p, i-2))] = base + uint32(i-2)
-		}
+	}
+	if n == len(c.sequences) {
+		end = done
 	}
 	c.next += uint32(end - start)
 	return n, end
 }
 
-// matchLen returns the number of bytes that a and b have in common at their
-// beginnings. b is the shorter one, or a ends first because the dictionary does.
+// matchLen returns how many bytes a and b have in common at their beginning. A
+// match does not go on from the dictionary to p, so that either may be shorter.
 func matchLen(a, b []byte) int {
 	b = b[:min(len(a), len(b))]
 	n := 0
@@ -151,7 +166,7 @@ func load32(b []byte, i int) uint32 {
 	return binary.LittleEndian.Uint32(b[i:])
 }
 
-// hash multiplies by the golden ratio, of which the upper bits depend on all of v.
+// hash multiplies with the golden ratio, which spreads v over the upper bits.
 func hash(v uint32) uint32 {
 	return v * 0x9e3779b1 >> (32 - hashBits)
 }

@@ -17,6 +17,14 @@ const (
 // receives it (RFC 7692, sections 7.2.1 and 7.2.2).
 const Tail = "\x00\x00\xff\xff"
 
+// The types of blocks (RFC 1951, section 3.2.3), above the bit that marks the last
+// one.
+const (
+	storedBlock  = 0 << 1
+	fixedBlock   = 1 << 1
+	dynamicBlock = 2 << 1
+)
+
 // The alphabets of RFC 1951, section 3.2.5: literals, the end of a block and
 // lengths in one, distances in the other.
 const (
@@ -39,6 +47,16 @@ var (
 		1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577}
 	distanceExtra = [maxDistance]uint8{0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13}
 )
+
+// The symbols of the code for code lengths that are no length, and the numbers of
+// extra bits of all of them (RFC 1951, section 3.2.7).
+const (
+	repeatLast     = 16
+	repeatZero     = 17
+	repeatZeroLong = 18
+)
+
+var runExtra = [len(codeLengthOrder)]uint8{repeatLast: 2, repeatZero: 3, repeatZeroLong: 7}
 
 // codeLengthOrder is the order in which a dynamic block has the lengths of the
 // code for code lengths (RFC 1951, section 3.2.7).

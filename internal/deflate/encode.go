@@ -6,21 +6,13 @@ import (
 	"slices"
 )
 
-// The two lowest bits of three are the type of a block, the third says whether
-// it is the last one, which it never is.
-const (
-	storedBlock  = 0 << 1
-	fixedBlock   = 1 << 1
-	dynamicBlock = 2 << 1
-)
+// minDynamic is the size, in bits, from which a code of its own is tried for a block.
+// To a smaller one it seldom saves much, and takes four times the work.
+const minDynamic = 800
 
-// minDynamic is the number of literals and matches from which a code of its own
-// can be smaller than the fixed one in spite of its description.
-const minDynamic = 64
-
-// The codes of a fixed block (RFC 1951, section 3.2.6), with the literals that
-// never occur.
-var fixedLiterals, fixedDistances = func() (literals [288]code, distances [maxDistance]code) {
+// The codes of a fixed block (RFC 1951, section 3.2.6). The last two literals never
+// occur.
+var fixedLiterals, fixedDistances = func() (literals [maxLiterals + 2]code, distances [maxDistance]code) {
 	for i := range literals {
 		switch {
 		case i < 144:
@@ -36,22 +28,23 @@ var fixedLiterals, fixedDistances = func() (literals [288]code, distances [maxDi
 	for i := range distances {
 		distances[i].size = 5
 	}
-	assign(literals[:])
-	assign(distances[:])
+	assign(literals[:], &sizeCount{7: 24, 8: 152, 9: 112})
+	assign(distances[:], &sizeCount{5: maxDistance})
 	return literals, distances
 }()
 
-// lengthSymbol has for a length its symbol less the first one.
+// lengthSymbol has, for a length, its symbol as a number from 0.
 var lengthSymbol = func() (symbols [maxMatch + 1]uint8) {
 	for i, base := range lengthBase {
-		for n := int(base); n <= min(int(base)+1<<lengthExtra[i]-1, maxMatch); n++ {
-			symbols[n] = uint8(i)
+		for length := int(base); length < min(int(base)+1<<lengthExtra[i], len(symbols)); length++ {
+			symbols[length] = uint8(i)
 		}
 	}
 	return symbols
 }()
 
-// distanceSymbol: a symbol is for half of what lies between two powers of two.
+// distanceSymbol returns the symbol of a distance. From 3 on there are two for each
+// power of two: its exponent and the bit below the highest make the symbol.
 func distanceSymbol(distance uint16) int {
 	d := uint(distance - 1)
 	if d < 2 {
@@ -61,81 +54,62 @@ func distanceSymbol(distance uint16) int {
 	return n<<1 + int(d>>n)
 }
 
-// A bitWriter appends bits to dst. It has at most seven that do not fill a byte.
-type bitWriter struct {
-	dst []byte
-	acc uint64
-	n   uint
-}
-
-// write writes the n lowest bits of v, at most 56.
-func (w *bitWriter) write(v uint64, n uint) {
-	w.acc |= v << w.n
-	w.n += n
-	w.dst = binary.LittleEndian.AppendUint64(w.dst, w.acc)[:len(w.dst)+int(w.n>>3)]
-	w.acc >>= w.n &^ 7
-	w.n &= 7
-}
-
-// storedHeader writes the type of a stored block, which goes on at the next byte.
-func (w *bitWriter) storedHeader() {
-	w.write(storedBlock, 3)
-	w.write(0, -w.n&7)
-}
-
-// A run is a symbol of the code for code sizes, with what it repeats.
+// A run is a symbol of the code for code sizes, with its extra bits.
 type run struct {
 	symbol, extra uint8
 }
 
-// An encoder writes blocks. What it has is scratch space.
+// An encoder writes blocks. Its fields are scratch space.
 type encoder struct {
-	maker               codeMaker
 	literalFrequencies  [maxLiterals]uint32
 	distanceFrequencies [maxDistance]uint32
-	runFrequencies      [len(codeLengthOrder)]uint32
-	literals            [maxLiterals]code
-	distances           [maxDistance]code
-	runCodes            [len(codeLengthOrder)]code
-	runs                [maxLiterals + maxDistance]run
+
+	// The codes of a dynamic block, and what describes their sizes: so many
+	// literals and distances as runs, so many codes for runs.
+	literals                           [maxLiterals]code
+	distances                          [maxDistance]code
+	runs                               []run
+	runFrequencies                     [len(codeLengthOrder)]uint32
+	runCodes                           [len(codeLengthOrder)]code
+	numLiterals, numDistances, numRuns int
+
+	huffman huffman
 }
 
-// block writes p, which the sequences describe together with the literals after
-// them, in the way that takes the fewest bits.
+// block writes p, which is what the sequences stand for and literals after them, as
+// the type of block that is smallest.
 func (e *encoder) block(w *bitWriter, p []byte, sequences []sequence) {
 	extra := e.count(p, sequences)
-	fixed := extra + cost(e.literalFrequencies[:], fixedLiterals[:]) + cost(e.distanceFrequencies[:], fixedDistances[:])
 	stored := int(-(w.n+3)&7) + 32 + 8*len(p)
-	dynamic := fixed
-	var header dynamicHeader
-	if len(p) >= minDynamic {
-		e.maker.make(e.literals[:], e.literalFrequencies[:], maxCodeLen)
-		e.maker.make(e.distances[:], e.distanceFrequencies[:], maxCodeLen)
-		header = e.header()
-		dynamic = header.size + extra + cost(e.literalFrequencies[:], e.literals[:]) + cost(e.distanceFrequencies[:], e.distances[:])
+	fixed := extra + 5*len(sequences)
+	for symbol, f := range e.literalFrequencies {
+		fixed += int(f) * int(fixedLiterals[symbol].size)
 	}
-	w.dst = slices.Grow(w.dst, (min(stored, fixed, dynamic)+3)>>3+16)
-	switch {
-	case stored <= min(fixed, dynamic):
+	best := min(stored, fixed)
+	if best >= minDynamic {
+		best = min(best, extra+e.makeCodes())
+	}
+	w.dst = slices.Grow(w.dst, best>>3+16)
+	switch best {
+	case stored:
 		w.storedHeader()
 		w.dst = binary.LittleEndian.AppendUint16(w.dst, uint16(len(p)))
 		w.dst = binary.LittleEndian.AppendUint16(w.dst, ^uint16(len(p)))
 		w.dst = append(w.dst, p...)
-	case fixed <= dynamic:
+	case fixed:
 		w.write(fixedBlock, 3)
-		w.sequences(p, sequences, fixedLiterals[:maxLiterals], fixedDistances[:])
+		w.symbols(p, sequences, (*[maxLiterals]code)(fixedLiterals[:]), &fixedDistances)
 	default:
 		w.write(dynamicBlock, 3)
-		e.writeHeader(w, header)
-		w.sequences(p, sequences, e.literals[:], e.distances[:])
+		e.description(w)
+		w.symbols(p, sequences, &e.literals, &e.distances)
 	}
 }
 
-// count sets the frequencies and returns the number of extra bits.
+// count finds the frequencies of the symbols and the number of their extra bits.
 func (e *encoder) count(p []byte, sequences []sequence) (extra int) {
 	clear(e.literalFrequencies[:])
 	clear(e.distanceFrequencies[:])
-	e.literalFrequencies[endOfBlock] = 1
 	for _, s := range sequences {
 		for _, b := range p[:s.literals] {
 			e.literalFrequencies[b]++
@@ -149,118 +123,134 @@ func (e *encoder) count(p []byte, sequences []sequence) (extra int) {
 	for _, b := range p {
 		e.literalFrequencies[b]++
 	}
+	e.literalFrequencies[endOfBlock] = 1
 	return extra
 }
 
-// cost returns the number of bits that symbols take.
-func cost(frequencies []uint32, codes []code) (bits int) {
-	for i, f := range frequencies {
-		bits += int(f) * int(codes[i].size)
+// makeCodes makes the codes of a dynamic block. It returns the bits of the block
+// without extra bits.
+func (e *encoder) makeCodes() (cost int) {
+	cost = e.huffman.build(e.literals[:], e.literalFrequencies[:], maxCodeLen)
+	cost += e.huffman.build(e.distances[:], e.distanceFrequencies[:], maxCodeLen)
+	e.numLiterals, e.numDistances = maxLiterals, maxDistance
+	for e.literals[e.numLiterals-1].size == 0 {
+		e.numLiterals--
 	}
-	return bits
+	for e.distances[e.numDistances-1].size == 0 {
+		e.numDistances--
+	}
+
+	clear(e.runFrequencies[:])
+	e.runs = e.runs[:0]
+	e.addRuns(e.literals[:e.numLiterals])
+	e.addRuns(e.distances[:e.numDistances])
+	cost += e.huffman.build(e.runCodes[:], e.runFrequencies[:], maxRunCodeLen)
+	for symbol, extra := range runExtra {
+		cost += int(e.runFrequencies[symbol]) * int(extra)
+	}
+	e.numRuns = len(codeLengthOrder)
+	for e.runCodes[codeLengthOrder[e.numRuns-1]].size == 0 {
+		e.numRuns--
+	}
+	return cost + 5 + 5 + 4 + 3*e.numRuns
 }
 
-// sequences writes the symbols of a block.
-func (w *bitWriter) sequences(p []byte, sequences []sequence, literals, distances []code) {
+// addRuns adds the sizes of codes to the runs (RFC 1951, section 3.2.7).
+func (e *encoder) addRuns(codes []code) {
+	last := uint8(maxCodeLen + 1)
+	for len(codes) > 0 {
+		size, n := codes[0].size, 1
+		for n < len(codes) && codes[n].size == size {
+			n++
+		}
+		r := run{symbol: size}
+		switch {
+		case size == 0 && n >= 11:
+			n = min(n, 138)
+			r = run{repeatZeroLong, uint8(n - 11)}
+		case size == 0 && n >= 3:
+			r = run{repeatZero, uint8(n - 3)}
+		case size == last && n >= 3:
+			n = min(n, 6)
+			r = run{repeatLast, uint8(n - 3)}
+		default:
+			n = 1
+		}
+		e.runs = append(e.runs, r)
+		e.runFrequencies[r.symbol]++
+		last = size
+		codes = codes[n:]
+	}
+}
+
+// description writes what describes the codes of a dynamic block.
+func (e *encoder) description(w *bitWriter) {
+	w.write(uint64(e.numLiterals-257), 5)
+	w.write(uint64(e.numDistances-1), 5)
+	w.write(uint64(e.numRuns-4), 4)
+	for _, symbol := range codeLengthOrder[:e.numRuns] {
+		w.write(uint64(e.runCodes[symbol].size), 3)
+	}
+	for _, r := range e.runs {
+		c := e.runCodes[r.symbol]
+		w.write(uint64(c.bits)|uint64(r.extra)<<c.size, c.size+runExtra[r.symbol])
+	}
+}
+
+// A bitWriter appends bits to dst.
+type bitWriter struct {
+	dst  []byte
+	bits uint64 // that do not fill a byte
+	n    uint8  // of them
+}
+
+// write writes the n lowest bits of v, at most 57.
+func (w *bitWriter) write(v uint64, n uint8) {
+	v = v<<w.n | w.bits
+	n += w.n
+	w.dst = binary.LittleEndian.AppendUint64(w.dst, v)[:len(w.dst)+int(n>>3)]
+	w.bits = v >> (n &^ 7)
+	w.n = n & 7
+}
+
+// storedHeader begins a stored block. What follows is whole bytes.
+func (w *bitWriter) storedHeader() {
+	w.write(storedBlock, 3)
+	w.write(0, -w.n&7)
+}
+
+// symbols writes p, which is what the sequences stand for and literals after them.
+func (w *bitWriter) symbols(p []byte, sequences []sequence, literals *[maxLiterals]code, distances *[maxDistance]code) {
 	for _, s := range sequences {
 		w.literals(p[:s.literals], literals)
 		p = p[s.literals+s.length:]
 
-		l := lengthSymbol[s.length]
-		c := literals[endOfBlock+1+int(l)]
-		v, n := uint64(c.bits), uint(c.size)
-		v |= uint64(s.length-lengthBase[l]) << n
-		n += uint(lengthExtra[l])
+		symbol := lengthSymbol[s.length]
+		length := literals[endOfBlock+1+int(symbol)]
+		v, n := uint64(length.bits), length.size
+		v |= uint64(s.length-lengthBase[symbol]) << n
+		n += lengthExtra[symbol]
 
-		d := distanceSymbol(s.distance)
-		c = distances[d]
-		v |= uint64(c.bits) << n
-		n += uint(c.size)
-		v |= uint64(s.distance-distanceBase[d]) << n
-		n += uint(distanceExtra[d])
+		symbol = uint8(distanceSymbol(s.distance))
+		distance := distances[symbol]
+		v |= uint64(distance.bits) << n
+		n += distance.size
+		v |= uint64(s.distance-distanceBase[symbol]) << n
+		n += distanceExtra[symbol]
 		w.write(v, n)
 	}
 	w.literals(p, literals)
 	end := literals[endOfBlock]
-	w.write(uint64(end.bits), uint(end.size))
+	w.write(uint64(end.bits), end.size)
 }
 
-func (w *bitWriter) literals(p []byte, codes []code) {
+func (w *bitWriter) literals(p []byte, codes *[maxLiterals]code) {
+	for ; len(p) >= 3; p = p[3:] {
+		a, b, c := codes[p[0]], codes[p[1]], codes[p[2]]
+		v := uint64(a.bits) | uint64(b.bits)<<a.size | uint64(c.bits)<<(a.size+b.size)
+		w.write(v, a.size+b.size+c.size)
+	}
 	for _, b := range p {
-		c := codes[b]
-		w.write(uint64(c.bits), uint(c.size))
-	}
-}
-
-// A dynamicHeader says how many codes a block describes.
-type dynamicHeader struct {
-	literals, distances, order, runs int
-	size                             int // in bits
-}
-
-// header finds the description of the codes in runs of their sizes, and its size.
-func (e *encoder) header() (h dynamicHeader) {
-	h.literals, h.distances, h.order = maxLiterals, maxDistance, len(codeLengthOrder)
-	for e.literals[h.literals-1].size == 0 {
-		h.literals--
-	}
-	for e.distances[h.distances-1].size == 0 {
-		h.distances--
-	}
-	var sizes [maxLiterals + maxDistance]uint8
-	for i, c := range e.literals[:h.literals] {
-		sizes[i] = c.size
-	}
-	for i, c := range e.distances[:h.distances] {
-		sizes[h.literals+i] = c.size
-	}
-	clear(e.runFrequencies[:])
-	previous := uint8(0xff)
-	for rest := sizes[:h.literals+h.distances]; len(rest) > 0; {
-		n := 1
-		for n < len(rest) && rest[n] == rest[0] {
-			n++
-		}
-		r := run{symbol: rest[0]}
-		switch {
-		case rest[0] == 0 && n >= 11:
-			n = min(n, 138)
-			r = run{18, uint8(n - 11)}
-		case rest[0] == 0 && n >= 3:
-			r = run{17, uint8(n - 3)}
-		case rest[0] == previous && n >= 3:
-			n = min(n, 6)
-			r = run{16, uint8(n - 3)}
-		default:
-			n = 1
-		}
-		e.runs[h.runs] = r
-		h.runs++
-		e.runFrequencies[r.symbol]++
-		previous = rest[0]
-		rest = rest[n:]
-	}
-	e.maker.make(e.runCodes[:], e.runFrequencies[:], 7)
-	for e.runCodes[codeLengthOrder[h.order-1]].size == 0 {
-		h.order--
-	}
-	h.size = 14 + 3*h.order + cost(e.runFrequencies[:], e.runCodes[:])
-	for symbol, n := range runExtra {
-		h.size += int(e.runFrequencies[symbol]) * int(n)
-	}
-	return h
-}
-
-// runExtra has the numbers of extra bits of the code for code sizes.
-var runExtra = [len(codeLengthOrder)]uint8{16: 2, 17: 3, 18: 7}
-
-func (e *encoder) writeHeader(w *bitWriter, h dynamicHeader) {
-	w.write(uint64(h.literals-257|(h.distances-1)<<5|(h.order-4)<<10), 14)
-	for _, symbol := range codeLengthOrder[:h.order] {
-		w.write(uint64(e.runCodes[symbol].size), 3)
-	}
-	for _, r := range e.runs[:h.runs] {
-		c := e.runCodes[r.symbol]
-		w.write(uint64(c.bits)|uint64(r.extra)<<c.size, uint(c.size+runExtra[r.symbol]))
+		w.write(uint64(codes[b].bits), codes[b].size)
 	}
 }

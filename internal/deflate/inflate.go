@@ -31,13 +31,6 @@ const (
 // errPause ends Next: there is no room, or not enough input.
 var errPause = errors.New("deflate: paused")
 
-// The symbols of the code for code lengths that are no length.
-const (
-	repeatLast     = 16
-	repeatZero     = 17
-	repeatZeroLong = 18
-)
-
 // maxPair is the most bits that a length and a distance take.
 const maxPair = maxCodeLen + 5 + maxCodeLen + 13
 
@@ -52,7 +45,7 @@ type Inflater struct {
 
 	step  func(*Inflater) error // what to read next
 	final bool                  // there may be padding after this block
-	empty bool                  // an empty stored block has just ended
+	empty bool                  // an empty stored block was the last that came
 	err   error
 
 	stored   int                              // bytes left of a stored block
@@ -112,16 +105,14 @@ func (f *Inflater) Next(src []byte) (out []byte, n int, err error) {
 	n = len(src) - len(f.src)
 	f.src = nil
 	if f.end > start {
-		return f.history[start:f.end], n, nil
+		return f.history[start:f.end:f.end], n, nil
 	}
 	return nil, n, f.err
 }
 
 // Done reports whether the message may end here: the last that came was an empty
 // stored block. Its end is Tail, which the caller gives to Next after the message.
-func (f *Inflater) Done() bool {
-	return f.empty && f.nbits == 0 && f.err == nil
-}
+func (f *Inflater) Done() bool { return f.empty }
 
 // AppendWindow appends to dst what the next message may refer to: the last max
 // bytes of dict and the output, or fewer if the window is smaller or there are
@@ -153,16 +144,17 @@ func (f *Inflater) blockHeader() error {
 	if !f.need(3) {
 		return errPause
 	}
+	header := f.take(3)
+	f.final = header&1 != 0
 	f.empty = false
-	f.final = f.take(1) != 0
-	switch f.take(2) {
-	case 0:
+	switch header &^ 1 {
+	case storedBlock:
 		f.take(f.nbits % 8)
 		f.step = (*Inflater).storedHeader
-	case 1:
+	case fixedBlock:
 		f.lit, f.dist = &fixedLiteralTable, &fixedDistanceTable
 		f.step = (*Inflater).symbols
-	case 2:
+	case dynamicBlock:
 		f.lit, f.dist = &f.litTable, &f.distTable
 		f.step = (*Inflater).dynamicHeader
 	default:
@@ -171,11 +163,12 @@ func (f *Inflater) blockHeader() error {
 	return nil
 }
 
-func (f *Inflater) endBlock() {
+func (f *Inflater) blockEnd() error {
 	if f.final {
 		f.take(f.nbits % 8)
 	}
 	f.step = (*Inflater).blockHeader
+	return nil
 }
 
 func (f *Inflater) storedHeader() error {
@@ -194,19 +187,20 @@ func (f *Inflater) storedHeader() error {
 func (f *Inflater) storedBytes() error {
 	for f.stored > 0 {
 		room := f.history[f.end:min(len(f.history), f.end+f.stored)]
-		var n int
-		if f.nbits > 0 && len(room) > 0 {
-			room[0] = byte(f.take(8))
-			n = 1
-		} else if n = copy(room, f.src); n == 0 {
+		if len(room) == 0 || f.nbits == 0 && len(f.src) == 0 {
 			return errPause
+		}
+		n := 1
+		if f.nbits > 0 {
+			room[0] = byte(f.take(8))
 		} else {
+			n = copy(room, f.src)
 			f.src = f.src[n:]
 		}
 		f.end += n
 		f.stored -= n
 	}
-	f.endBlock()
+	f.step = (*Inflater).blockEnd
 	return nil
 }
 
@@ -254,17 +248,18 @@ func (f *Inflater) codeLengths() error {
 			return errUnusedCode
 		}
 		f.take(e.codeLen())
+		extra := f.take(e.extra())
 		n, length := 1, uint8(e.value())
 		switch length {
 		case repeatLast:
 			if f.read == 0 {
 				return errNoRepeat
 			}
-			n, length = 3+f.take(2), f.lengths[f.read-1]
+			n, length = 3+extra, f.lengths[f.read-1]
 		case repeatZero:
-			n, length = 3+f.take(3), 0
+			n, length = 3+extra, 0
 		case repeatZeroLong:
-			n, length = 11+f.take(7), 0
+			n, length = 11+extra, 0
 		}
 		if f.read+n > f.codes {
 			return errTooManyLens
@@ -286,15 +281,14 @@ func (f *Inflater) codeLengths() error {
 }
 
 // symbols reads literals and references up to the end of the block. It looks each
-// of them up whether or not all of its bits are there, and pauses if they are not:
-// what is not there is zero, or comes next.
-func (f *Inflater) symbols() (err error) {
+// of them up whether or not all of its bits are there, and then pauses if they are
+// not, so that there is one loop, and nothing in it to go on with later.
+func (f *Inflater) symbols() error {
 	src, b, nb, end := f.src, f.bits, f.nbits, f.end
 	lit, dist := f.lit, f.dist
 	for {
 		if end > len(f.history)-maxMatch {
-			err = errPause
-			break
+			return f.leave(src, b, nb, end, errPause)
 		}
 		if nb < maxPair {
 			if len(src) >= 8 {
@@ -314,25 +308,21 @@ func (f *Inflater) symbols() (err error) {
 		}
 		n := e.codeLen()
 		if e&literal != 0 && n <= nb {
-			f.history[end] = byte(e >> 16)
+			f.history[end] = byte(e.value())
 			end++
 			b >>= n
 			nb -= n
 			continue
 		}
-		if n+e.extra() > nb {
-			err = errPause
-			break
-		}
-		if e&(blockEnd|noCode) != 0 {
-			if e&noCode != 0 {
-				err = errUnusedCode
-				break
+		if e.kind() != 0 {
+			switch {
+			case n > nb:
+				return f.leave(src, b, nb, end, errPause)
+			case e&noCode != 0:
+				return f.leave(src, b, nb, end, errUnusedCode)
 			}
-			b >>= n
-			nb -= n
-			f.step = nil
-			break
+			f.step = (*Inflater).blockEnd
+			return f.leave(src, b>>n, nb-n, end, nil)
 		}
 		length := e.value() + int(b>>n&(1<<e.extra()-1))
 		n += e.extra()
@@ -342,19 +332,15 @@ func (f *Inflater) symbols() (err error) {
 			e = dist.long(b >> n)
 		}
 		n += e.codeLen()
-		if n+e.extra() > nb {
-			err = errPause
-			break
-		}
-		if e&noCode != 0 {
-			err = errUnusedCode
-			break
-		}
 		distance := e.value() + int(b>>n&(1<<e.extra()-1))
 		n += e.extra()
-		if distance > min(end, f.window) {
-			err = errDistance
-			break
+		switch {
+		case n > nb:
+			return f.leave(src, b, nb, end, errPause)
+		case e&noCode != 0:
+			return f.leave(src, b, nb, end, errUnusedCode)
+		case distance > min(end, f.window):
+			return f.leave(src, b, nb, end, errDistance)
 		}
 		b >>= n
 		nb -= n
@@ -363,10 +349,11 @@ func (f *Inflater) symbols() (err error) {
 			end += copy(f.history[end:to], f.history[from:end])
 		}
 	}
+}
+
+// leave ends symbols, which has the state in variables of its own.
+func (f *Inflater) leave(src []byte, b uint64, nb uint, end int, err error) error {
 	f.src, f.nbits, f.end = src, nb, end
 	f.bits = b & (1<<nb - 1)
-	if f.step == nil {
-		f.endBlock()
-	}
 	return err
 }

@@ -9,7 +9,7 @@ type entry uint32
 
 const (
 	literal entry = 1 << (iota + 8)
-	blockEnd
+	endCode
 	longCode // only the slow way tells: it is longer than fastBits
 	noCode   // nothing has it, or what must not occur
 )
@@ -36,7 +36,7 @@ func init() {
 		case i < endOfBlock:
 			literalMeanings[i] = literal | entry(i)<<16
 		case i == endOfBlock:
-			literalMeanings[i] = blockEnd
+			literalMeanings[i] = endCode
 		case i < maxLiterals:
 			literalMeanings[i] = entry(lengthBase[l])<<16 | entry(lengthExtra[l])<<4
 		default:
@@ -50,24 +50,12 @@ func init() {
 		}
 	}
 	for i := range codeLengthMeanings {
-		codeLengthMeanings[i] = entry(i) << 16
+		codeLengthMeanings[i] = entry(i)<<16 | entry(runExtra[i])<<4
 	}
-	codeLengthMeanings[repeatLast] |= 2 << 4
-	codeLengthMeanings[repeatZero] |= 3 << 4
-	codeLengthMeanings[repeatZeroLong] |= 7 << 4
 
 	var lengths [len(literalMeanings)]uint8
-	for i := range lengths {
-		switch {
-		case i < 144:
-			lengths[i] = 8
-		case i < 256:
-			lengths[i] = 9
-		case i < 280:
-			lengths[i] = 7
-		default:
-			lengths[i] = 8
-		}
+	for i, c := range fixedLiterals {
+		lengths[i] = c.size
 	}
 	fixedLiteralTable.build(lengths[:], literalMeanings[:])
 	for i := range distanceMeanings {
@@ -101,7 +89,9 @@ type table struct {
 func (t *table) build(lengths []uint8, meanings []entry) bool {
 	var count [maxCodeLen + 1]int
 	for _, n := range lengths {
-		count[n]++
+		if n > 0 { // most are not, and to count these takes longer than to look
+			count[n]++
+		}
 	}
 	var next [maxCodeLen + 1]int // where in sorted the next symbol goes
 	code, sum, longest := 0, 0, 0
