@@ -30,8 +30,8 @@ var clients = []client{
 	{name: "coder", open: func(*testing.T) dialer { return dialCoder }},
 	{name: "gobwas", open: func(*testing.T) dialer { return dialGobwas }},
 	{name: "x-net", open: func(*testing.T) dialer { return dialXNet }, lacks: []ability{fragments, pings, closeCodes, statuses}},
-	{name: "node", open: openNode},
-	{name: "python", open: openPython},
+	{name: "node", open: scriptDialer(openNode)},
+	{name: "python", open: scriptDialer(openPython)},
 }
 
 // target is what a client connects to, and what it says there.
@@ -39,6 +39,10 @@ type target struct {
 	URL          string   `json:"url"`
 	Origin       string   `json:"origin,omitempty"`
 	Subprotocols []string `json:"subprotocols,omitempty"`
+
+	// Compression is what to offer, as far as the client has options for it. If
+	// nil, it is left to the client.
+	Compression *deflateParams `json:"compression,omitempty"`
 }
 
 // dialer connects. When the server refuses, the error is a *refused.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	coder "github.com/coder/websocket"
+	"github.com/gobwas/httphead"
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
 	gorilla "github.com/gorilla/websocket"
@@ -114,7 +115,11 @@ type gorillaSocket struct {
 
 func dialGorilla(to target) (socket, error) {
 	dial := func(context.Context, string, string) (net.Conn, error) { return transport(to.URL) }
-	d := gorilla.Dialer{NetDialContext: dial, NetDialTLSContext: dial, Subprotocols: to.Subprotocols}
+	d := gorilla.Dialer{
+		NetDialContext: dial, NetDialTLSContext: dial,
+		Subprotocols:      to.Subprotocols,
+		EnableCompression: to.Compression != nil,
+	}
 	conn, resp, err := d.Dial(to.URL, to.header())
 	if errors.Is(err, gorilla.ErrBadHandshake) {
 		return nil, &refused{resp.StatusCode}
@@ -173,10 +178,20 @@ type coderSocket struct {
 
 func dialCoder(to target) (socket, error) {
 	dial := func(context.Context, string, string) (net.Conn, error) { return transport(to.URL) }
+	mode := coder.CompressionDisabled
+	switch {
+	case to.Compression == nil:
+	case to.Compression.ClientAlone:
+		mode = coder.CompressionNoContextTakeover
+	default:
+		mode = coder.CompressionContextTakeover
+	}
 	conn, resp, err := coder.Dial(context.Background(), to.URL, &coder.DialOptions{
 		HTTPClient:   &http.Client{Transport: &http.Transport{DialContext: dial, DialTLSContext: dial}},
 		HTTPHeader:   to.header(),
 		Subprotocols: to.Subprotocols,
+
+		CompressionMode: mode,
 	})
 	if err != nil && resp != nil {
 		return nil, &refused{resp.StatusCode}
@@ -242,29 +257,38 @@ type gobwasSocket struct {
 }
 
 func dialGobwas(to target) (socket, error) {
-	u, err := url.Parse(to.URL)
+	s, early, err := connectGobwas(to)
 	if err != nil {
 		return nil, err
+	}
+	s.inbox = newInbox(func() (message, error) { return s.read(early) })
+	return s, nil
+}
+
+// connectGobwas goes through the handshake. What is read comes from the
+// io.Reader.
+func connectGobwas(to target, extensions ...httphead.Option) (*gobwasSocket, io.Reader, error) {
+	u, err := url.Parse(to.URL)
+	if err != nil {
+		return nil, nil, err
 	}
 	conn, err := transport(to.URL)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	d := ws.Dialer{Protocols: to.Subprotocols, Header: ws.HandshakeHeaderHTTP(to.header())}
+	d := ws.Dialer{Protocols: to.Subprotocols, Extensions: extensions, Header: ws.HandshakeHeaderHTTP(to.header())}
 	early, hs, err := d.Upgrade(conn, u)
 	if err != nil {
 		conn.Close()
 		if status, ok := errors.AsType[ws.StatusError](err); ok {
 			err = &refused{int(status)}
 		}
-		return nil, err
+		return nil, nil, err
 	}
 	if early == nil {
 		early = bufio.NewReader(conn)
 	}
-	s := &gobwasSocket{conn: conn, name: hs.Protocol}
-	s.inbox = newInbox(func() (message, error) { return s.read(early) })
-	return s, nil
+	return &gobwasSocket{conn: conn, name: hs.Protocol}, early, nil
 }
 
 // read returns the next message. What belongs to pings and closing is left to

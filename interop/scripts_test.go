@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-func openNode(t *testing.T) dialer {
+func openNode(t *testing.T) *script {
 	if _, err := os.Stat("node_modules/ws"); err != nil {
 		t.Fatalf("%v; interop/install installs it", err)
 	}
@@ -21,7 +21,7 @@ func openNode(t *testing.T) dialer {
 }
 
 // openPython runs Debian's Python, for which the package of the client is.
-func openPython(t *testing.T) dialer {
+func openPython(t *testing.T) *script {
 	python := installed(t, "/usr/bin/python3")
 	if out, err := exec.Command(python, "-c", "import websockets").CombinedOutput(); err != nil {
 		t.Fatalf("%s; interop/install installs it", out)
@@ -29,9 +29,14 @@ func openPython(t *testing.T) dialer {
 	return openScript(t, python, "testdata/client.py")
 }
 
+func scriptDialer(open func(*testing.T) *script) func(*testing.T) dialer {
+	return func(t *testing.T) dialer { return open(t).dial }
+}
+
 // script is a client in another language. It is told what to do on its standard
 // input, a line of JSON each, and answers each with a line on its standard
-// output. There is one connection at a time.
+// output. There is one connection at a time. That of TestDeflateWindow is no
+// client, but led like one.
 type script struct {
 	process *process
 	in      io.Writer
@@ -40,7 +45,8 @@ type script struct {
 }
 
 // command is what a script is told: "dial", "send", "receive", "ping", "close"
-// or "drop".
+// or "drop". "load" reads messages, and "exchange" is all of the others with
+// some of these: dial, send and receive each, and close.
 type command struct {
 	Do string `json:"do"`
 	target
@@ -48,11 +54,14 @@ type command struct {
 	Fragmented bool   `json:"fragmented"`
 	Payload    string `json:"payload"`
 	closed
+	File  string `json:"file,omitempty"`
+	Count int    `json:"count,omitempty"` // of messages
 }
 
 // answer is what it answers.
 type answer struct {
-	Subprotocol string `json:"subprotocol"`
+	Subprotocol string         `json:"subprotocol"`
+	Agreed      *deflateParams `json:"agreed"` // permessage-deflate
 	data
 	Refused int     `json:"refused"`
 	Closed  *closed `json:"closed"`
@@ -65,7 +74,17 @@ type data struct {
 	Binary []byte  `json:"binary,omitempty"` // in base64
 }
 
-func openScript(t *testing.T, name string, args ...string) dialer {
+// forScript returns m in the form that scripts read and write.
+func (m message) forScript() (d data) {
+	if m.binary {
+		d.Binary = []byte(m.data)
+	} else {
+		d.Text = &m.data
+	}
+	return d
+}
+
+func openScript(t *testing.T, name string, args ...string) *script {
 	cmd := exec.Command(name, args...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -86,26 +105,31 @@ func openScript(t *testing.T, name string, args ...string) dialer {
 			t.Errorf("%s: %v", cmd, s.process.err)
 		}
 	})
-	return s.dial
+	return s
+}
+
+// ask sends the script a line of JSON and reads one.
+func (s *script) ask(question, answer any) error {
+	patience := time.AfterFunc(patience, func() { s.process.signal(syscall.SIGKILL) })
+	defer patience.Stop()
+	line, err := json.Marshal(question)
+	if err != nil {
+		return err
+	}
+	if _, err := s.in.Write(append(line, '\n')); err != nil {
+		return err
+	}
+	line, err = s.out.ReadBytes('\n')
+	if err != nil {
+		return fmt.Errorf("no answer: %w", err)
+	}
+	return json.Unmarshal(line, answer)
 }
 
 // call has the script do c.
 func (s *script) call(c command) (a answer, err error) {
-	patience := time.AfterFunc(patience, func() { s.process.signal(syscall.SIGKILL) })
-	defer patience.Stop()
-	line, err := json.Marshal(c)
-	if err != nil {
-		return a, err
-	}
-	if _, err := s.in.Write(append(line, '\n')); err != nil {
-		return a, err
-	}
-	line, err = s.out.ReadBytes('\n')
-	if err != nil {
-		return a, fmt.Errorf("no answer to %q: %w", c.Do, err)
-	}
-	if err := json.Unmarshal(line, &a); err != nil {
-		return a, err
+	if err := s.ask(c, &a); err != nil {
+		return a, fmt.Errorf("%s: %w", c.Do, err)
 	}
 	switch {
 	case a.Failed != "":
@@ -128,13 +152,7 @@ func (s *script) dial(to target) (socket, error) {
 func (s *script) subprotocol() string { return s.name }
 
 func (s *script) send(m message, fragmented bool) error {
-	c := command{Do: "send", Fragmented: fragmented}
-	if m.binary {
-		c.Binary = []byte(m.data)
-	} else {
-		c.Text = &m.data
-	}
-	_, err := s.call(c)
+	_, err := s.call(command{Do: "send", data: m.forScript(), Fragmented: fragmented})
 	return err
 }
 

@@ -7,7 +7,11 @@ import (
 	"github.com/airlock-go/websocket"
 )
 
-var airlockFull = airlockEcho(&websocket.Options{MaxMessageSize: maxMessage})
+// airlockFull has the largest windows, so that it has an answer to every demand.
+var airlockFull = airlockEcho(&websocket.Options{
+	MaxMessageSize: maxMessage,
+	Compression:    &websocket.Compression{SendWindowBits: 15, ReceiveWindowBits: 15},
+})
 
 func airlockPlain(w http.ResponseWriter, r *http.Request) { airlockEcho(nil)(w, r) }
 
