@@ -35,7 +35,7 @@ var (
 
 func cmdAll(args []string) error {
 	f := flag.NewFlagSet("all", flag.ExitOnError)
-	quick := f.Bool("quick", false, "fewer cases, short slices: about 5 minutes")
+	quick := f.Bool("quick", false, "fewer cases, short slices: about 8 minutes")
 	names := f.String("libs", "", "comma-separated libraries; all by default")
 	run := f.String("run", "", "regexp of the workload/case to measure, such as '^echo/64B$'; all by default")
 	rounds := f.Int("rounds", 0, "rounds; 3 with -quick, otherwise 7")
@@ -88,6 +88,7 @@ func (r *runner) all() (string, error) {
 		{"in process", r.micro},
 		{"idle", r.idle},
 		{"deflate", r.deflate},
+		{"deflate-memory", r.deflateMemory},
 	} {
 		start := time.Now()
 		if err := step.run(); err != nil {

@@ -17,8 +17,10 @@ const (
 	entered  = "airlock airlock-serve gorilla gorilla-tuned coder gobwas gobwas-raw gws gws-server xnet"
 	detached = "airlock airlock-serve gorilla gorilla-tuned coder gobwas gws hijack-only"
 	prepared = "gorilla gorilla-tuned gobwas gobwas-raw gws gws-server"
-	deflates = "gorilla gorilla-tuned coder gobwas gws gws-server fasthttp"
-	keeps    = "coder gws gws-server"
+	deflates = "airlock airlock-serve gorilla gorilla-tuned coder gobwas gws gws-server fasthttp"
+	keeps    = "airlock airlock-serve coder gws gws-server"
+	limits   = "airlock airlock-serve gws gws-server"
+	plugged  = " airlock-klauspost"
 )
 
 // tiny settings show that everything works, and nothing else.
@@ -44,10 +46,18 @@ func TestWorkloads(t *testing.T) {
 		{"broadcast", "512B to 1000", prepared},
 		{"idle", "blocking", everyone},
 		{"idle", "detached", detached},
-		{"deflate", "1KiB no-takeover", deflates},
-		{"deflate", "1KiB takeover", keeps},
+		{"inflate", "no-takeover/1KiB", strings.TrimSuffix(deflates, " fasthttp") + plugged},
+		{"inflate", "takeover/16KiB", keeps + plugged},
+		{"compress", "no-takeover/16KiB", strings.TrimSuffix(deflates, " fasthttp") + plugged},
+		{"compress", "takeover/1KiB", keeps + plugged},
+		{"deflate", "no-takeover/64B", deflates + plugged},
+		{"deflate", "takeover/64B by default", keeps + plugged},
+		{"deflate", "takeover/512B", keeps + plugged},
+		{"deflate", "takeover-4KiB/16KiB", limits + plugged},
+		{"deflate-memory", "off", deflates},
 		{"deflate-memory", "no-takeover", deflates},
 		{"deflate-memory", "takeover", keeps},
+		{"deflate-memory", "takeover-4KiB", limits},
 	}
 	var names []string
 	for _, w := range workloads {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -11,10 +12,11 @@ import (
 )
 
 // cmdCheck tells whether figures can be trusted: that the client sees a wrong
-// echo, and what each server does.
+// echo, and what each server does. Then it measures whether Airlock keeps the rules.
 func cmdCheck(args []string) error {
 	f := flag.NewFlagSet("check", flag.ExitOnError)
-	names := f.String("libs", "", "comma-separated libraries; all by default")
+	names := f.String("libs", "", "comma-separated libraries, whose speed is not measured then; all by default")
+	pin := f.Bool("pin", true, "pin servers and loads to a CPU each")
 	f.Parse(args)
 	ls, err := pickLibs(*names)
 	if err != nil {
@@ -41,7 +43,16 @@ func cmdCheck(args []string) error {
 		rows = append(rows, row)
 	}
 	fmt.Print(markdownTable(rows, len(rows[0])))
-	return errors.Join(failed...)
+	if failed != nil || *names != "" {
+		return errors.Join(failed...)
+	}
+	rep, err := measureRules(ruleSettings, ls, *pin)
+	if err != nil {
+		return err
+	}
+	table, err := rep.judge(rules)
+	fmt.Print("\n", table)
+	return err
 }
 
 // checks return what a server does, or an error if it does not do what its
@@ -60,35 +71,50 @@ var checks = []struct {
 
 // checkClient gives the client wrong echoes.
 func checkClient() error {
-	m := newMessage(200, kindText)
-	frame := append([]byte{0x81, 126, 0, 200}, m.payload...)
-	changed := append([]byte{}, frame...)
+	m := newMessage(mustDeflate, kindText)
+	plain := serverFrame(0x81, m.payload)
+	changed := bytes.Clone(plain)
 	changed[150] ^= 1
-	short := append([]byte{0x81, 126, 0, 199}, m.payload[:199]...)
-	long := append([]byte{0x81, 126, 0, 201}, append(m.payload, 'x')...)
+	short := serverFrame(0x81, m.payload[1:])
+	long := serverFrame(0x81, append(bytes.Clone(m.payload), 'x'))
+	other := newMessages(2, mustDeflate, kindText, noDeflate)[1]
+	pack := deflater(noTakeover)
+	small := message{payload: m.payload[:mustDeflate-1]}
 	for _, try := range []struct {
 		name, deflate string
 		frame         []byte
+		m             *message
 		fine          bool
 	}{
-		{"the right echo", noDeflate, frame, true},
-		{"a changed byte", noDeflate, changed, false},
-		{"a lost byte", noDeflate, short, false},
-		{"a byte too many", noDeflate, long, false},
-		{"no RSV1", noTakeover, frame, false},
+		{"the right echo", noDeflate, plain, &m, true},
+		{"a changed byte", noDeflate, changed, &m, false},
+		{"a lost byte", noDeflate, short, &m, false},
+		{"a byte too many", noDeflate, long, &m, false},
+		{"compressed", noTakeover, serverFrame(0xc1, pack(m.payload)), &m, true},
+		{"another message, compressed", noTakeover, serverFrame(0xc1, pack(other.payload)), &m, false},
+		{"no RSV1", noTakeover, plain, &m, false},
+		{"a small message without RSV1", noTakeover, serverFrame(0x81, small.payload), &small, true},
+		{"a small message without RSV1, changed", noTakeover, serverFrame(0x81, changed[4:len(changed)-1]), &small, false},
+		{"RSV1 without permessage-deflate", noDeflate, serverFrame(0xc1, m.payload), &m, false},
+		{"RSV2", noTakeover, serverFrame(0xa1, small.payload), &small, false},
 	} {
 		ours, theirs := net.Pipe()
 		go func() {
 			theirs.Write(try.frame)
 			theirs.Close()
 		}()
-		err := (&client{nc: ours, deflate: try.deflate, buf: make([]byte, 4096)}).expect(&m)
+		err := (&client{nc: ours, deflate: try.deflate, buf: make([]byte, 4096), verify: 1}).expect(try.m)
 		ours.Close()
 		if try.fine != (err == nil) {
 			return fmt.Errorf("%s: %v", try.name, err)
 		}
 	}
 	return nil
+}
+
+// serverFrame is a frame of 126 bytes or more, from a server.
+func serverFrame(first byte, p []byte) []byte {
+	return append([]byte{first, 126, byte(len(p) >> 8), byte(len(p))}, p...)
 }
 
 // checkDial connects to a new server, which lives on: that of gws spins when its
@@ -246,8 +272,8 @@ func checkDeflateMode(l *Lib, mode string) (string, error) {
 		return "", err
 	}
 	defer c.reset()
-	for _, size := range []int{1 << 10, 16 << 10, 100 << 10} {
-		msgs := newMessages(min(64, 400<<10/size), size, kindText, true)
+	for _, size := range []int{64, mustDeflate, 1 << 10, 16 << 10, 100 << 10} {
+		msgs := newMessages(min(64, 400<<10/size), size, kindText, mode)
 		c.verify = len(msgs)
 		for i := range msgs {
 			c.nc.SetDeadline(time.Now().Add(5 * time.Second))

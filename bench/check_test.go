@@ -23,7 +23,8 @@ func TestChecks(t *testing.T) {
 				}
 				got = append(got, cell)
 			}
-			want := []string{"yes", "yes", "yes", "refused", "chat.v2", "-"}
+			want := []string{"yes", "yes", "yes", "refused", "chat.v2", "no-takeover: permessage-deflate; server_no_context_takeover; client_no_context_takeover, " +
+				"takeover: permessage-deflate; client_max_window_bits=15, takeover-4KiB: permessage-deflate; client_max_window_bits=12"}
 			if l.Module == libAirlock.Module && !slices.Equal(got, want) {
 				t.Errorf("got %q, want %q", got, want)
 			}
@@ -33,7 +34,7 @@ func TestChecks(t *testing.T) {
 
 // TestChecksFail: an entry that claims too much, or too little, is found out.
 func TestChecksFail(t *testing.T) {
-	noUTF8, utf8, fragments, deflate, framed := libAirlock, libGorilla, libXNet, libAirlock, libHijackOnly
+	noUTF8, utf8, fragments, deflate, framed := libAirlock, libGorilla, libXNet, libXNet, libHijackOnly
 	noUTF8.UTF8 = false
 	utf8.UTF8 = true
 	fragments.Partial = false

@@ -20,9 +20,14 @@ const (
 // deflateOffers are the offers of permessage-deflate. That for takeover is the
 // one of browsers, which a server may answer with either mode.
 var deflateOffers = map[string]string{
-	noTakeover: "permessage-deflate; client_no_context_takeover; server_no_context_takeover",
-	takeover:   "permessage-deflate; client_max_window_bits",
+	noTakeover:   "permessage-deflate; client_no_context_takeover; server_no_context_takeover",
+	takeover:     "permessage-deflate; client_max_window_bits",
+	smallWindows: "permessage-deflate; client_max_window_bits",
 }
+
+// mustDeflate is the size of message from which on a server has to compress. The
+// default thresholds of all libraries are below it.
+const mustDeflate = 512
 
 func upgradeRequest(deflate string, protocols bool) []byte {
 	s := "GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
@@ -47,7 +52,7 @@ type client struct {
 	buf  []byte // buf[r:w] is what was read and not yet used
 	r, w int
 
-	verify  int    // with deflate: inflate and compare so many messages
+	verify  int    // with deflate: inflate and compare so many compressed messages
 	packed  []byte // the compressed message, while verify > 0
 	window  []byte // the last 32 KiB inflated, for takeover
 	wireIn  int64  // bytes of frames received
@@ -194,20 +199,22 @@ func (c *client) readHeader() (h header, err error) {
 	return h, nil
 }
 
-// checkHeader reports that a frame is not the next of a message.
-func (c *client) checkHeader(h header, first bool) error {
+// checkHeader reports that a frame is not the next of a message of size bytes.
+func (c *client) checkHeader(h header, first bool, size int) error {
 	if h.op > opBinary || first == (h.op == opCont) {
 		return fmt.Errorf("unexpected opcode %d", h.op)
 	}
 	want := byte(0)
-	if first && c.deflate != noDeflate {
-		want = 0x40
+	if first && c.deflate != noDeflate && (size >= mustDeflate || h.rsv != 0) {
+		want = rsv1
 	}
 	if h.rsv != want {
 		return fmt.Errorf("RSV bits %#x, want %#x", h.rsv, want)
 	}
 	return nil
 }
+
+const rsv1 = 0x40
 
 var errPayload = errors.New("the echo differs from what was sent")
 
@@ -218,16 +225,16 @@ func (c *client) expect(m *message) error {
 		c.payload += int64(len(m.frame))
 		return c.compare(len(m.frame), m.frame)
 	}
-	rest := m.payload
+	rest, packed := m.payload, false
 	for first := true; ; first = false {
 		h, err := c.readHeader()
 		if err == nil {
-			err = c.checkHeader(h, first)
+			err = c.checkHeader(h, first, len(m.payload))
 		}
 		if err != nil {
 			return err
 		}
-		if c.deflate != noDeflate {
+		if packed = packed || h.rsv == rsv1; packed {
 			err = c.gather(h.size)
 		} else if err = c.compare(h.size, rest); err == nil {
 			rest = rest[h.size:]
@@ -241,9 +248,9 @@ func (c *client) expect(m *message) error {
 	}
 	c.payload += int64(len(m.payload))
 	switch {
-	case c.deflate == noDeflate && len(rest) > 0:
+	case !packed && len(rest) > 0:
 		return errPayload
-	case c.verify > 0:
+	case packed && c.verify > 0:
 		c.verify--
 		return c.inflate(m)
 	}
@@ -290,7 +297,7 @@ func (c *client) inflate(m *message) error {
 	if !bytes.Equal(got, m.payload) {
 		return errPayload
 	}
-	if c.deflate == takeover {
+	if c.deflate != noTakeover {
 		c.window = append(c.window, got...)
 		c.window = c.window[max(0, len(c.window)-32768):]
 	}

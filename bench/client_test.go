@@ -59,7 +59,7 @@ func TestUnknownLoad(t *testing.T) {
 func TestMessages(t *testing.T) {
 	for _, kind := range []string{kindBinary, kindText, kindUTF8} {
 		for _, size := range []int{0, 1, 2, 3, 125, 126, 1000, 65535, 65536} {
-			msgs := newMessages(2, size, kind, false)
+			msgs := newMessages(2, size, kind, noDeflate)
 			for _, m := range msgs {
 				if len(m.payload) != size || kind != kindBinary && !utf8.Valid(m.payload) {
 					t.Errorf("%s of %d: %d bytes, %.100q", kind, size, len(m.payload), m.payload)

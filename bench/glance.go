@@ -14,6 +14,10 @@ var mainMetrics = []struct{ workload, metric, unit, floor string }{
 	{"read", "ns", "ns", ""},
 	{"write", "ns", "ns", ""},
 	{"idle", "memory", "B", libRawTCP.Name},
+	{"inflate", "ns", "ns", ""},
+	{"compress", "ns", "ns", ""},
+	{"deflate", "server_us", "µs", ""},
+	{"deflate-memory", "memory", "B", ""},
 }
 
 // glance sets Airlock beside the baseline, the best of its peers, and the

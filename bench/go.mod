@@ -18,7 +18,7 @@ require github.com/molecule-man/go-brrr v1.0.1 // indirect
 require (
 	github.com/airlock-go/websocket v0.0.0
 	github.com/dolthub/maphash v0.1.0 // indirect
-	github.com/klauspost/compress v1.20.0 // indirect
+	github.com/klauspost/compress v1.20.0
 	github.com/savsgio/gotils v0.0.0-20240704082632-aef3928b8a38 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
 )

@@ -11,7 +11,7 @@ import (
 
 // libs are the libraries, in the order of the tables.
 var libs = []*Lib{
-	&libAirlock, &libAirlockServe,
+	&libAirlock, &libAirlockServe, &libAirlockKlauspost,
 	&libGorilla, &libGorillaTuned,
 	&libCoder,
 	&libGobwas, &libGobwasRaw,
@@ -23,9 +23,8 @@ var libs = []*Lib{
 
 // Settings that every library gets, so that they do the same work.
 const (
-	readLimit     = 64 << 20 // bytes in one message
-	deflateLevel  = 1        // flate.BestSpeed
-	deflateAtSize = 512      // messages smaller than this may go uncompressed
+	readLimit    = 64 << 20 // bytes in one message
+	deflateLevel = 1        // flate.BestSpeed
 )
 
 // serverProtocols are what a server picks from when Config.Subprotocols is set.
@@ -33,14 +32,18 @@ var serverProtocols = []string{"chat.v2", "chat.v1"}
 
 // The modes of permessage-deflate, and none.
 const (
-	noDeflate  = ""
-	noTakeover = "no-takeover"
-	takeover   = "takeover"
+	noDeflate    = ""
+	noTakeover   = "no-takeover"
+	takeover     = "takeover"      // windows of 32 KiB
+	smallWindows = "takeover-4KiB" // windows of 4 KiB
 )
+
+var deflateModes = []string{noTakeover, takeover, smallWindows}
 
 // Config is what a server is built with.
 type Config struct {
-	Deflate      string // noDeflate, noTakeover or takeover
+	Deflate      string // noDeflate or one of deflateModes
+	DeflateAll   bool   // compress messages of any size; else the library's own threshold holds
 	Subprotocols bool   // negotiate serverProtocols
 	Drain        bool   // Conn.Run only reads; it does not echo
 	Detach       bool   // Handle returns at once; the connection lives on in its own goroutine
@@ -78,21 +81,26 @@ type Server struct {
 
 // Lib is one library, or one way to use it.
 type Lib struct {
-	Name    string
-	Module  string // for its version; "" for the floors
-	How     string // how it is used here
-	New     func(Config) Server
-	UTF8    bool     // it checks that text is UTF-8
-	Deflate []string // the modes it supports
-	Detach  bool     // it heeds Config.Detach
-	Returns bool     // its handler returns wherever a handler may
-	Partial bool     // does not deal with all frames, so it is compared but not as a peer
-	Raw     bool     // echoes bytes without WebSocket framing
-	NoHTTP  bool     // has no handshake either
+	Name        string
+	Module      string // for its version; "" for the floors
+	How         string // how it is used here
+	New         func(Config) Server
+	UTF8        bool     // it checks that text is UTF-8
+	Deflate     []string // the modes it supports
+	DeflateOnly bool     // differs from another entry in how it compresses, and is measured in nothing else
+	Detach      bool     // it heeds Config.Detach
+	Returns     bool     // its handler returns wherever a handler may
+	Partial     bool     // does not deal with all frames, so it is compared but not as a peer
+	Raw         bool     // echoes bytes without WebSocket framing
+	NoHTTP      bool     // has no handshake either
 }
 
-func (l *Lib) deflates(mode string) bool {
-	return mode == noDeflate || slices.Contains(l.Deflate, mode)
+// in reports whether l is measured in a mode of permessage-deflate, or without.
+func (l *Lib) in(mode string) bool {
+	if mode == noDeflate {
+		return !l.DeflateOnly
+	}
+	return slices.Contains(l.Deflate, mode)
 }
 
 // peer reports whether l is a whole server of somebody else.

@@ -9,22 +9,35 @@ import (
 
 var libAirlock = Lib{
 	Name: "airlock", Module: "github.com/airlock-go/websocket",
-	How:    "net/http handler, Upgrade, ReadAppend into a reused buffer, Write",
-	New:    func(cfg Config) Server { return airlockServer(cfg, runAirlockBlocking) },
-	UTF8:   true,
-	Detach: true,
+	How:     "net/http handler, Upgrade, ReadAppend into a reused buffer, Write",
+	New:     func(cfg Config) Server { return airlockServer(cfg, nil, runAirlockBlocking) },
+	UTF8:    true,
+	Deflate: deflateModes,
+	Detach:  true,
 }
 
 var libAirlockServe = Lib{
 	Name: "airlock-serve", Module: "github.com/airlock-go/websocket",
-	How:    "net/http handler that returns, Upgrade, go Serve, Write in OnMessage",
-	New:    func(cfg Config) Server { return airlockServer(cfg, runAirlockServe) },
-	UTF8:   true,
-	Detach: true, Returns: true,
+	How:     "net/http handler that returns, Upgrade, go Serve, Write in OnMessage",
+	New:     func(cfg Config) Server { return airlockServer(cfg, nil, runAirlockServe) },
+	UTF8:    true,
+	Deflate: deflateModes,
+	Detach:  true, Returns: true,
 }
 
-func airlockServer(cfg Config, run func(*airlockConn) (msgs, n int)) Server {
+// airlockWindows are the windows of the modes, in both directions.
+var airlockWindows = map[string]int{noTakeover: -1, takeover: 15, smallWindows: 12}
+
+// airlockServer runs connections, with a compressor of its own if it is not nil.
+func airlockServer(cfg Config, compress compressor, run func(*airlockConn) (msgs, n int)) Server {
 	opts := &websocket.Options{MaxMessageSize: readLimit}
+	if cfg.Deflate != noDeflate {
+		bits := airlockWindows[cfg.Deflate]
+		opts.Compression = &websocket.Compression{SendWindowBits: bits, ReceiveWindowBits: bits, Compress: compress}
+		if cfg.DeflateAll {
+			opts.Compression.Threshold = -1
+		}
+	}
 	if cfg.Subprotocols {
 		opts.Subprotocols = serverProtocols
 	}
@@ -41,6 +54,9 @@ func airlockServer(cfg Config, run func(*airlockConn) (msgs, n int)) Server {
 		},
 	}
 }
+
+// compressor is the type of websocket.Compression.Compress.
+type compressor = func(dst, dict, p []byte) ([]byte, error)
 
 type airlockConn struct {
 	c     *websocket.Conn

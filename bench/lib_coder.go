@@ -16,7 +16,10 @@ var libCoder = Lib{
 }
 
 func coderServer(cfg Config) Server {
-	opts := &websocket.AcceptOptions{CompressionThreshold: deflateAtSize}
+	opts := &websocket.AcceptOptions{}
+	if cfg.DeflateAll {
+		opts.CompressionThreshold = 1
+	}
 	switch cfg.Deflate {
 	case noTakeover:
 		opts.CompressionMode = websocket.CompressionNoContextTakeover

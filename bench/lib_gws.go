@@ -13,7 +13,7 @@ var libGWS = Lib{
 	How:     "net/http handler, Upgrader.Upgrade, ReadLoop, WriteMessage in OnMessage",
 	New:     gwsInHandler,
 	UTF8:    true,
-	Deflate: []string{noTakeover, takeover},
+	Deflate: deflateModes,
 	Detach:  true,
 }
 
@@ -22,7 +22,7 @@ var libGWSServer = Lib{
 	How:     "gws.Server on the net.Listener (http.ReadRequest, no http.Server)",
 	New:     gwsOnListener,
 	UTF8:    true,
-	Deflate: []string{noTakeover, takeover},
+	Deflate: deflateModes,
 }
 
 func newGWS(cfg Config) (*gws.Server, *gwsHandler) {
@@ -36,11 +36,17 @@ func newGWS(cfg Config) (*gws.Server, *gwsHandler) {
 		opt.SubProtocols = serverProtocols
 	}
 	if cfg.Deflate != noDeflate {
-		keep := cfg.Deflate == takeover
+		keep, bits := cfg.Deflate != noTakeover, 15
+		if cfg.Deflate == smallWindows {
+			bits = 12 // its default with takeover
+		}
 		opt.PermessageDeflate = gws.PermessageDeflate{
-			Enabled: true, Level: deflateLevel, Threshold: deflateAtSize,
+			Enabled: true, Level: deflateLevel,
 			ServerContextTakeover: keep, ClientContextTakeover: keep,
-			ServerMaxWindowBits: 15, ClientMaxWindowBits: 15, // its default with takeover is 12
+			ServerMaxWindowBits: bits, ClientMaxWindowBits: bits,
+		}
+		if cfg.DeflateAll {
+			opt.PermessageDeflate.Threshold = 1
 		}
 	}
 	srv := gws.NewServer(h, opt)

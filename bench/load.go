@@ -195,9 +195,9 @@ func (l *load) bufSize() int { return min(max(4096, l.Depth*(l.Size+16)), 256<<1
 func (l *load) messages() []message {
 	n := 4
 	if l.Deflate != noDeflate {
-		n = 64
+		n = max(64, 64<<10/l.Size) // they come again when they have left every window
 	}
-	return newMessages(n, l.Size, l.Kind, l.Deflate != noDeflate)
+	return newMessages(n, l.Size, l.Kind, l.Deflate)
 }
 
 // together runs f in n goroutines and returns the first error.

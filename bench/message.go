@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -34,13 +35,13 @@ var maskKey = [4]byte{0x37, 0xfa, 0x21, 0x3d}
 
 // clientFrame is a masked frame. The client has a codec of its own, lest a
 // mistake of a library under test be made on both sides.
-func clientFrame(op byte, fin, rsv1 bool, payload []byte) []byte {
+func clientFrame(op byte, fin, packed bool, payload []byte) []byte {
 	b := []byte{op, 0x80}
 	if fin {
 		b[0] |= 0x80
 	}
-	if rsv1 {
-		b[0] |= 0x40
+	if packed {
+		b[0] |= rsv1
 	}
 	switch n := len(payload); {
 	case n < 126:
@@ -59,22 +60,33 @@ func clientFrame(op byte, fin, rsv1 bool, payload []byte) []byte {
 	return b
 }
 
-// deflateMessage compresses a message without regard to others, which suits
-// both modes.
-func deflateMessage(p []byte) []byte {
-	var b bytes.Buffer
-	w, err := flate.NewWriter(&b, deflateLevel)
+// deflater returns what compresses a message, without regard to others, which
+// suits all modes. compress/flate knows nothing of small windows, so it gets no
+// more than one at a time.
+func deflater(mode string) func(p []byte) []byte {
+	window := 32 << 10
+	if mode == smallWindows {
+		window = 4 << 10
+	}
+	w, err := flate.NewWriter(nil, deflateLevel)
 	if err != nil {
 		panic(err) // the level is a constant
 	}
-	w.Write(p)
-	w.Flush()
-	return bytes.TrimSuffix(b.Bytes(), []byte{0, 0, 0xff, 0xff})
+	return func(p []byte) []byte {
+		var b bytes.Buffer
+		for piece := range slices.Chunk(p, window) {
+			w.Reset(&b)
+			w.Write(piece)
+			w.Flush()
+		}
+		return bytes.TrimSuffix(b.Bytes(), []byte{0, 0, 0xff, 0xff})
+	}
 }
 
-// newMessages makes n different messages.
-func newMessages(n, size int, kind string, deflate bool) []message {
+// newMessages makes n different messages, compressed for a mode of deflate.
+func newMessages(n, size int, kind, deflate string) []message {
 	rnd := rand.New(rand.NewPCG(1, uint64(size)))
+	pack := deflater(deflate)
 	var out []message
 	for range n {
 		m := message{payload: newPayload(rnd, size, kind)}
@@ -82,16 +94,16 @@ func newMessages(n, size int, kind string, deflate bool) []message {
 		if kind == kindBinary {
 			op = opBinary
 		}
-		if deflate {
-			data = deflateMessage(m.payload)
+		if deflate != noDeflate {
+			data = pack(m.payload)
 		}
-		m.frame = clientFrame(op, true, deflate, data)
+		m.frame = clientFrame(op, true, deflate != noDeflate, data)
 		out = append(out, m)
 	}
 	return out
 }
 
-func newMessage(size int, kind string) message { return newMessages(1, size, kind, false)[0] }
+func newMessage(size int, kind string) message { return newMessages(1, size, kind, noDeflate)[0] }
 
 func newPayload(rnd *rand.Rand, size int, kind string) []byte {
 	switch kind {

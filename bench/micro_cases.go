@@ -38,14 +38,25 @@ func microCases() (out []microCase) {
 		for _, size := range sizes {
 			m := newMessage(size, kind)
 			out = append(out, microCase{"read", kind + "/" + sizeName(size),
-				func(l *Lib) func(*testing.B) error { return benchRead(l, &m) }, readFloors(&m, kind)})
+				func(l *Lib) func(*testing.B) error { return benchRead(l, Config{Drain: true}, &m) }, readFloors(&m, kind)})
 		}
 	}
 	for _, kind := range []string{kindBinary, kindText} {
 		for _, size := range sizes {
 			m := newMessage(size, kind)
 			out = append(out, microCase{"write", kind + "/" + sizeName(size),
-				func(l *Lib) func(*testing.B) error { return benchWrite(l, &m, kind == kindText) }, writeFloors(&m)})
+				func(l *Lib) func(*testing.B) error {
+					return benchWrite(l, Config{Drain: true}, []message{m}, kind == kindText)
+				}, writeFloors(&m)})
+		}
+	}
+	for _, mode := range []string{noTakeover, takeover} {
+		for _, size := range []int{1 << 10, 16 << 10} {
+			cfg, msgs := Config{Drain: true, Deflate: mode}, newMessages(64, size, kindText, mode)
+			name := mode + "/" + sizeName(size)
+			out = append(out,
+				microCase{"inflate", name, func(l *Lib) func(*testing.B) error { return benchRead(l, cfg, &msgs[0]) }, nil},
+				microCase{"compress", name, func(l *Lib) func(*testing.B) error { return benchWrite(l, cfg, msgs, true) }, nil})
 		}
 	}
 	m := newMessage(broadcastSize, kindText)
@@ -67,10 +78,13 @@ func sizeName(n int) string {
 // and calls use.
 type entrance func(u *memUpgrade, frame []byte, times int, use func(Conn))
 
-// newEntrance returns nil for a library that owns its accept loop.
+// newEntrance returns nil for a library that owns its accept loop, or is not in
+// the mode.
 func newEntrance(l *Lib, cfg Config, request []byte) entrance {
 	s := l.New(cfg)
 	switch {
+	case !l.in(cfg.Deflate):
+		return nil
 	case s.Handle != nil:
 		return func(u *memUpgrade, frame []byte, times int, use func(Conn)) {
 			u.reset(frame, times)
@@ -86,12 +100,12 @@ func newEntrance(l *Lib, cfg Config, request []byte) entrance {
 }
 
 // messageEntrance is an entrance for messages, of which the floors know nothing.
-func messageEntrance(l *Lib) (entrance, []byte) {
-	request := upgradeRequest(noDeflate, false)
+func messageEntrance(l *Lib, cfg Config) (entrance, []byte) {
+	request := upgradeRequest(cfg.Deflate, false)
 	if l.Raw {
 		return nil, request
 	}
-	return newEntrance(l, Config{Drain: true}, request), request
+	return newEntrance(l, cfg, request), request
 }
 
 func benchUpgrade(l *Lib, offers, eof bool) func(*testing.B) error {
@@ -99,12 +113,12 @@ func benchUpgrade(l *Lib, offers, eof bool) func(*testing.B) error {
 	if offers {
 		cfg.Subprotocols = true
 		request = upgradeRequest(takeover, true) // what browsers offer
-		if l.deflates(noTakeover) {
+		if l.in(noTakeover) {
 			cfg.Deflate = noTakeover // the others have to parse the offer, too
 		}
 	}
 	enter := newEntrance(l, cfg, request)
-	if enter == nil || l.NoHTTP {
+	if enter == nil || l.NoHTTP || l.DeflateOnly {
 		return nil
 	}
 	use := func(Conn) {}
@@ -140,8 +154,8 @@ func benchUpgrade(l *Lib, offers, eof bool) func(*testing.B) error {
 // errNotUpgraded: the entrance did not call use.
 var errNotUpgraded = errors.New("not upgraded")
 
-func benchRead(l *Lib, m *message) func(*testing.B) error {
-	enter, request := messageEntrance(l)
+func benchRead(l *Lib, cfg Config, m *message) func(*testing.B) error {
+	enter, request := messageEntrance(l, cfg)
 	if enter == nil {
 		return nil
 	}
@@ -163,8 +177,9 @@ func benchRead(l *Lib, m *message) func(*testing.B) error {
 	}
 }
 
-func benchWrite(l *Lib, m *message, text bool) func(*testing.B) error {
-	enter, request := messageEntrance(l)
+// benchWrite writes messages of one size in turn.
+func benchWrite(l *Lib, cfg Config, msgs []message, text bool) func(*testing.B) error {
+	enter, request := messageEntrance(l, cfg)
 	if enter == nil {
 		return nil
 	}
@@ -177,14 +192,15 @@ func benchWrite(l *Lib, m *message, text bool) func(*testing.B) error {
 			b.ResetTimer()
 			err = nil
 			for i := 0; i < b.N && err == nil; i++ {
-				err = c.Write(text, m.payload)
+				err = c.Write(text, msgs[i%len(msgs)].payload)
 			}
 			b.StopTimer()
 			u.conn.total = nil
 			b.ReportMetric(float64(u.conn.writes)/float64(b.N), "io/op")
 		})
-		if want := int64(b.N) * serverFrameSize(len(m.payload)); err == nil && total.Load() != want {
-			err = fmt.Errorf("wrote %d bytes, not %d", total.Load(), want)
+		plain := int64(b.N) * serverFrameSize(len(msgs[0].payload))
+		if err == nil && (total.Load() != plain) != (cfg.Deflate != noDeflate) {
+			err = fmt.Errorf("wrote %d bytes; uncompressed, they are %d", total.Load(), plain)
 		}
 		return err
 	}
@@ -193,7 +209,7 @@ func benchWrite(l *Lib, m *message, text bool) func(*testing.B) error {
 // benchBroadcast prepares one message for many connections, sends it, and waits
 // until all have it.
 func benchBroadcast(l *Lib, m *message) func(*testing.B) error {
-	enter, request := messageEntrance(l)
+	enter, request := messageEntrance(l, Config{Drain: true})
 	prepare := l.New(Config{Drain: true}).Prepare
 	if enter == nil || prepare == nil {
 		return nil

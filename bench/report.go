@@ -9,8 +9,12 @@ import (
 	"strings"
 )
 
-// baseline is the library that ratios are to.
-const baseline = "gorilla"
+// baseline is the library that ratios are to, and takeoverBaseline where that
+// has nothing: context takeover.
+const (
+	baseline         = "gorilla"
+	takeoverBaseline = "gws"
+)
 
 // key is a library, or a floor, in a case.
 type key struct{ workload, name, lib string }
@@ -33,6 +37,19 @@ func (r *report) add(f figures) {
 	}
 	for name, v := range f.Metrics {
 		r.rounds[k][name] = append(r.rounds[k][name], v)
+	}
+}
+
+// addAdded works out what compression adds to the memory of a connection.
+func (r *report) addAdded() {
+	for _, k := range r.keys {
+		without := r.rounds[key{"deflate-memory", uncompressed, k.lib}]["memory"]
+		if k.workload != "deflate-memory" || without == nil {
+			continue
+		}
+		for i, with := range r.rounds[k]["memory"] {
+			r.rounds[k]["added"] = append(r.rounds[k]["added"], with-without[i])
+		}
 	}
 }
 

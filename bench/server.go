@@ -47,8 +47,8 @@ func cmdServe(args []string) error {
 	if err != nil {
 		return err
 	}
-	if !lib.deflates(spec.Config.Deflate) {
-		return fmt.Errorf("%s has no deflate mode %q", lib.Name, spec.Config.Deflate)
+	if !lib.in(spec.Config.Deflate) {
+		return fmt.Errorf("%s is not in the deflate mode %q", lib.Name, spec.Config.Deflate)
 	}
 	ln, err := listenLoopback()
 	if err != nil {

@@ -16,21 +16,34 @@ type section struct {
 	columns  []column
 }
 
+// base is the library that the ratios of a case are to.
+func base(name string) string {
+	if strings.Contains(name, takeover) && !strings.Contains(name, noTakeover) {
+		return takeoverBaseline
+	}
+	return baseline
+}
+
 type column struct {
 	metric string
 	head   string // stands behind the name of the case
 	ratio  bool   // the ratio to the baseline is in brackets
 }
 
-var perOp = []column{{"ns", "ns", true}, {"allocs", "allocs", false}, {"B", "B", false}}
+var (
+	perOp = []column{{"ns", "ns", true}, {"allocs", "allocs", false}, {"B", "B", false}}
+	cpu   = []column{{"server_us", "", true}}
+	rate  = []column{{"per_s", "", true}}
+	wire  = []column{{"wire_ratio", "", false}}
+)
 
 var sections = []section{
 	{"Handshake: connect, upgrade, close", "handshake", "",
 		[]column{{"server_us", "server µs", true}, {"server_sys_us", "of it kernel", false}, {"per_s", "a second", true}}},
 
-	{"Echo: server CPU, µs a message", "echo", "", []column{{"server_us", "", true}}},
+	{"Echo: server CPU, µs a message", "echo", "", cpu},
 	{"Echo: of it in the kernel, µs a message", "echo", "", []column{{"server_sys_us", "", false}}},
-	{"Echo: messages a second", "echo", "", []column{{"per_s", "", true}}},
+	{"Echo: messages a second", "echo", "", rate},
 	{"Echo: 99th percentile of the round trip (of a batch where pipelined), µs", "echo", "", []column{{"p99_us", "", true}}},
 
 	{"In process: upgrade", "upgrade", "", perOp},
@@ -46,11 +59,23 @@ var sections = []section{
 	{"Idle connections: bytes each, after a collection", "idle", "",
 		[]column{{"memory", "heap + stack", true}, {"stack", "stack", false}, {"rss", "resident", true}, {"goroutines", "goroutines", false}}},
 
-	{"permessage-deflate: server CPU, µs a message", "deflate", "", []column{{"server_us", "", true}}},
-	{"permessage-deflate: messages a second", "deflate", "", []column{{"per_s", "", true}}},
-	{"permessage-deflate: bytes on the wire for each of the message", "deflate", "", []column{{"wire_ratio", "", false}}},
-	{"permessage-deflate: bytes for each busy connection", "deflate-memory", "",
-		[]column{{"rss_busy", "resident", true}, {"rss", "resident after a collection", true}, {"memory", "heap + stack then", true}}},
+	{"In process: read a compressed message", "inflate", "", perOp},
+	{"In process: compress and write a message", "compress", "", perOp},
+
+	{"permessage-deflate, no context takeover: server CPU, µs a message", "deflate", noTakeover + "/", cpu},
+	{"permessage-deflate, no context takeover: messages a second", "deflate", noTakeover + "/", rate},
+	{"permessage-deflate, no context takeover: bytes on the wire for each of the message", "deflate", noTakeover + "/", wire},
+	{"permessage-deflate, windows of 32 KiB taken over: server CPU, µs a message", "deflate", takeover + "/", cpu},
+	{"permessage-deflate, windows of 32 KiB taken over: messages a second", "deflate", takeover + "/", rate},
+	{"permessage-deflate, windows of 32 KiB taken over: bytes on the wire for each of the message", "deflate", takeover + "/", wire},
+	{"permessage-deflate, windows of 4 KiB taken over: server CPU, µs a message", "deflate", smallWindows + "/", cpu},
+	{"permessage-deflate, windows of 4 KiB taken over: messages a second", "deflate", smallWindows + "/", rate},
+	{"permessage-deflate, windows of 4 KiB taken over: bytes on the wire for each of the message", "deflate", smallWindows + "/", wire},
+
+	{"permessage-deflate: bytes of an idle connection that was busy, heap + stack after a collection", "deflate-memory", "", []column{{"memory", "", true}}},
+	{"permessage-deflate: of that, what compression adds", "deflate-memory", "", []column{{"added", "", true}}},
+	{"permessage-deflate: bytes of an idle connection that was busy, resident after a collection", "deflate-memory", "", []column{{"rss", "", true}}},
+	{"permessage-deflate: bytes of an idle connection that was busy, resident before it", "deflate-memory", "", []column{{"rss_busy", "", true}}},
 }
 
 // table is empty where nothing was measured.
@@ -87,7 +112,7 @@ func (r *report) cell(k key, c column) string {
 		return "-"
 	}
 	text := number(median(rounds))
-	if ratio := r.ratio(k, c.metric, baseline); c.ratio && ratio != 0 {
+	if ratio := r.ratio(k, c.metric, base(k.name)); c.ratio && ratio != 0 {
 		text += fmt.Sprintf(" (%.2f)", ratio)
 	}
 	return text

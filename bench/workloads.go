@@ -1,20 +1,27 @@
 package main
 
+import "cmp"
+
+// in are the libraries that are measured in a mode of permessage-deflate.
+func (r *runner) in(mode string) []*Lib {
+	return libsWhich(r.libs, func(l *Lib) bool { return l.in(mode) })
+}
+
 // handshake: TCP connect, upgrade, close.
 func (r *runner) handshake() error {
 	plain := func(l *Lib) Config { return Config{Detach: l.Returns} }
-	if err := r.compare(r.libs, "handshake", "plain", plain, loadSpec{Load: "handshake", Conns: 16}); err != nil {
+	if err := r.compare(r.in(noDeflate), "handshake", "plain", plain, loadSpec{Load: "handshake", Conns: 16}); err != nil {
 		return err
 	}
 	// Two subprotocols and permessage-deflate, offered and negotiated.
 	negotiate := func(l *Lib) Config {
 		cfg := Config{Subprotocols: true, Detach: l.Returns}
-		if l.deflates(noTakeover) {
+		if l.in(noTakeover) {
 			cfg.Deflate = noTakeover
 		}
 		return cfg
 	}
-	framed := libsWhich(r.libs, func(l *Lib) bool { return !l.Raw })
+	framed := libsWhich(r.in(noDeflate), func(l *Lib) bool { return !l.Raw })
 	return r.compare(framed, "handshake", "offers", negotiate, loadSpec{Load: "handshake", Conns: 16, Offers: true})
 }
 
@@ -43,10 +50,6 @@ var (
 		{"1KiB text", 64, 1 << 10, 1, kindText},
 		{"16KiB utf8", 32, 16 << 10, 1, kindUTF8},
 	}
-	deflateCases = []echoCase{
-		{"1KiB", 32, 1 << 10, 1, kindText},
-		{"16KiB", 32, 16 << 10, 1, kindText},
-	}
 )
 
 // echo: one message in flight on each connection, or a batch.
@@ -57,7 +60,7 @@ func (r *runner) echo() error {
 	}
 	as := func(l *Lib) Config { return Config{Detach: l.Returns} }
 	for _, c := range cases {
-		if err := r.compare(r.libs, "echo", c.name, as, c.spec(noDeflate)); err != nil {
+		if err := r.compare(r.in(noDeflate), "echo", c.name, as, c.spec(noDeflate)); err != nil {
 			return err
 		}
 	}
@@ -76,27 +79,54 @@ func (r *runner) micro() error {
 // idle: memory of connections that have echoed once.
 func (r *runner) idle() error {
 	spec := loadSpec{Load: "idle", Conns: r.Idle, Size: 64, Kind: kindBinary, Echoes: 1}
-	if err := r.weigh(r.libs, "idle", "blocking", Config{}, spec); err != nil {
+	if err := r.weigh(r.in(noDeflate), "idle", "blocking", Config{}, spec); err != nil {
 		return err
 	}
-	detachable := libsWhich(r.libs, func(l *Lib) bool { return l.Detach })
+	detachable := libsWhich(r.in(noDeflate), func(l *Lib) bool { return l.Detach })
 	return r.weigh(detachable, "idle", "detached", Config{Detach: true}, spec)
 }
 
-// deflate: echo of compressed JSON, and the memory of busy connections.
+// deflateCase is a case of the workload deflate, in each mode.
+type deflateCase struct {
+	echoCase
+	all bool // small messages are compressed as well
+}
+
+var deflateCases = []deflateCase{
+	{echoCase{"64B", 32, 64, 1, kindText}, true},
+	{echoCase{"64B by default", 32, 64, 1, kindText}, false},
+	{echoCase{"512B", 32, 512, 1, kindText}, true},
+	{echoCase{"1KiB", 32, 1 << 10, 1, kindText}, true},
+	{echoCase{"16KiB", 32, 16 << 10, 1, kindText}, true},
+}
+
+// deflate: echo of compressed JSON.
 func (r *runner) deflate() error {
-	for _, mode := range []string{noTakeover, takeover} {
-		ls := libsWhich(r.libs, func(l *Lib) bool { return l.deflates(mode) })
-		cfg := Config{Deflate: mode}
+	for _, mode := range deflateModes {
 		for _, c := range deflateCases {
-			if err := r.compare(ls, "deflate", c.name+" "+mode, func(*Lib) Config { return cfg }, c.spec(mode)); err != nil {
+			as := func(*Lib) Config { return Config{Deflate: mode, DeflateAll: c.all} }
+			if err := r.compare(r.in(mode), "deflate", mode+"/"+c.name, as, c.spec(mode)); err != nil {
 				return err
 			}
-		}
-		spec := loadSpec{Load: "idle", Conns: r.Busy, Size: 1 << 10, Kind: kindText, Deflate: mode, Echoes: 10}
-		if err := r.weigh(ls, "deflate-memory", mode, cfg, spec); err != nil {
-			return err
 		}
 	}
 	return nil
 }
+
+// deflateMemory: memory of connections that have sent and received more than any
+// window holds, all at once, and are idle then; also without compression.
+func (r *runner) deflateMemory() error {
+	spec := loadSpec{Load: "idle", Conns: r.Busy, Size: 2 << 10, Kind: kindText, Echoes: 17}
+	for _, mode := range append([]string{noDeflate}, deflateModes...) {
+		ls := libsWhich(r.in(mode), func(l *Lib) bool { return l.Deflate != nil && !l.DeflateOnly })
+		spec.Deflate = mode
+		if err := r.weigh(ls, "deflate-memory", cmp.Or(mode, uncompressed), Config{Deflate: mode}, spec); err != nil {
+			return err
+		}
+	}
+	r.rep.addAdded()
+	return nil
+}
+
+// uncompressed is the case of deflate-memory without permessage-deflate.
+const uncompressed = "off"

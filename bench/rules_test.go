@@ -1,0 +1,105 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestRules: everything that the rules are about is measured.
+func TestRules(t *testing.T) {
+	rep, err := measureRules(tiny, []*Lib{&libAirlock, &libAirlockServe, &libGorilla, &libGWS, &libXNet}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range rules {
+		row, _ := rep.judgeRule(k) // whether it holds is not to be seen in so short a time
+		if k.most == 0 && k.ratio == 0 {
+			t.Errorf("%v has no limit", k)
+		}
+		if got := row[2]; got == "-" {
+			t.Errorf("not measured: %q", row)
+		}
+	}
+	for _, k := range rep.keys {
+		if k.lib != "airlock" && k.lib != "gorilla" && k.lib != "gws" {
+			t.Errorf("measured %v, which no rule is about", k)
+		}
+	}
+}
+
+func TestJudge(t *testing.T) {
+	r := sample("deflate", "takeover/1KiB", "server_us", map[string][]float64{
+		// xnet is partial, so gws is the best peer.
+		"airlock": {4, 8, 4}, "gorilla": {8, 16, 8}, "gws": {5, 10, 5}, "xnet": {1, 1, 1},
+	})
+	for _, tt := range []struct {
+		name string
+		rule rule
+		row  string
+		want string // in the error; "" for none
+	}{
+		{"less than a peer", rule{"deflate", "takeover/1KiB", "server_us", 0, 0.8}, "gws 4.00 - 0.80 0.80 yes", ""},
+		{"more than a peer", rule{"deflate", "takeover/1KiB", "server_us", 0, 0.79}, "gws 4.00 - 0.80 0.79 no", "0.80 times that of gws"},
+		{"few enough", rule{"deflate", "takeover/1KiB", "server_us", 4, 0}, "gws 4.00 4.00 0.80 - yes", ""},
+		{"too much", rule{"deflate", "takeover/1KiB", "server_us", 3.9, 0.8}, "gws 4.00 3.90 0.80 0.80 no", "at most 3.90"},
+		{"another case", rule{"deflate", "takeover/2KiB", "server_us", 4, 1}, "- - - - no", "nothing was measured"},
+		{"another metric", rule{"deflate", "takeover/1KiB", "per_s", 4, 0}, "- - - - no", "nothing was measured"},
+	} {
+		row, err := r.judgeRule(tt.rule)
+		if got := squeeze(strings.Join(row[1:], " ")); got != tt.row {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.row)
+		}
+		if (err != nil) != (tt.want != "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: error %v, want %q", tt.name, err, tt.want)
+		}
+	}
+
+	holds, breaks := rule{"deflate", "takeover/1KiB", "server_us", 0, 1}, rule{"deflate", "takeover/1KiB", "server_us", 0, 0.5}
+	for _, tt := range []struct {
+		name  string
+		rules []rule
+		fine  bool
+	}{
+		{"all hold", []rule{holds, holds}, true},
+		{"one does not", []rule{breaks, holds}, false},
+	} {
+		table, err := r.judge(tt.rules)
+		if (err == nil) != tt.fine || strings.Count(table, "\n") != 2+len(tt.rules) {
+			t.Errorf("%s: %v\n%s", tt.name, err, table)
+		}
+	}
+
+	alone := sample("deflate", "takeover/1KiB", "server_us", map[string][]float64{"airlock": {4}})
+	if _, err := alone.judge([]rule{{"deflate", "takeover/1KiB", "server_us", 5, 0}}); err != nil {
+		t.Errorf("a rule without peers, and without any: %v", err)
+	}
+	if _, err := alone.judge([]rule{holds}); err == nil {
+		t.Error("compared with nobody, a rule about peers holds")
+	}
+}
+
+func TestAdded(t *testing.T) {
+	var r report
+	for _, f := range []struct {
+		name, lib string
+		memory    float64
+	}{
+		{uncompressed, "airlock", 100}, {uncompressed, "airlock", 200},
+		{takeover, "airlock", 110}, {takeover, "airlock", 230},
+		{takeover, "gws", 1000}, // nothing to compare with
+	} {
+		r.add(figures{"deflate-memory", f.name, f.lib, metrics{"memory": f.memory}})
+	}
+	r.addAdded()
+	for k, want := range map[key]float64{
+		{"deflate-memory", uncompressed, "airlock"}: 0,
+		{"deflate-memory", takeover, "airlock"}:     20,
+	} {
+		if got := r.rounds[k]["added"]; len(got) != 2 || median(got) != want {
+			t.Errorf("%v: %v, want %v in the middle", k, got, want)
+		}
+	}
+	if got := r.rounds[key{"deflate-memory", takeover, "gws"}]["added"]; got != nil {
+		t.Errorf("added to what was not measured: %v", got)
+	}
+}
