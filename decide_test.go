@@ -49,6 +49,8 @@ type fakeAnswer struct {
 	body     string // all that was sent, if the connection was hijacked
 	err      error
 	hijacked int
+
+	extensions string // of the Conn
 }
 
 // answerTo answers a request that need not have passed through net/http. The
@@ -71,6 +73,7 @@ func (w *fakeWriter) answer(t testing.TB, r *http.Request, opts *websocket.Optio
 	a := &fakeAnswer{status: w.Code, header: w.Header(), body: w.Body.String(), err: err, hijacked: w.hijacked}
 	if w.hijacked > 0 {
 		if conn != nil {
+			a.extensions = conn.Extensions()
 			conn.CloseNow()
 		}
 		sent, err := io.ReadAll(w.client)
@@ -165,6 +168,7 @@ type fault struct {
 var faults = []fault{
 	{number: 0, name: "origins", opts: func(o *websocket.Options) { o.TrustedOrigins = append(o.TrustedOrigins, "x") }, status: 500},
 	{number: 0, name: "subprotocols", opts: func(o *websocket.Options) { o.Subprotocols = append(o.Subprotocols, "a b") }, status: 500},
+	{number: 0, name: "compression", opts: func(o *websocket.Options) { o.Compression = compressing(16, 0).Compression }, status: 500},
 	{number: 1, name: "page", edits: with(notHandshake, "-Sec-WebSocket-Protocol", "-Sec-WebSocket-Extensions"), status: 426},
 	{number: 2, name: "POST", edits: []string{"POST"}, status: 405},
 	{number: 3, name: "HTTP/1.0", edits: []string{"HTTP/1.0"}, status: 505},
@@ -434,6 +438,7 @@ func TestSharedOptions(t *testing.T) {
 	opts := &websocket.Options{
 		Subprotocols:   []string{"b", "a"},
 		TrustedOrigins: []string{"https://a.example", "https://*.b.example"},
+		Compression:    &websocket.Compression{ReceiveWindowBits: 10},
 		Authorize: func(r *http.Request) error {
 			if inside.Add(1) == n {
 				close(together)
@@ -450,11 +455,12 @@ func TestSharedOptions(t *testing.T) {
 	}
 	want := *opts
 	want.Subprotocols, want.TrustedOrigins = slices.Clone(opts.Subprotocols), slices.Clone(opts.TrustedOrigins)
+	want.Compression = &websocket.Compression{ReceiveWindowBits: 10}
 
 	e := newEndpoint(t, wrappedVenue, opts)
 	var clients []*rawClient
 	for i := range n {
-		edits := []string{"Origin: https://c.b.example", "Sec-WebSocket-Protocol: a, b"}
+		edits := with(extend("permessage-deflate; client_max_window_bits"), "Origin: https://c.b.example", "Sec-WebSocket-Protocol: a, b")
 		if i%2 == 1 {
 			edits = append(edits, "X-Refuse: yes")
 		}
@@ -465,7 +471,7 @@ func TestSharedOptions(t *testing.T) {
 			if got := c.readRefusal(t); got.status != 401 {
 				t.Errorf("request %d: got %q, want 401", i, got.head)
 			}
-		} else if got, want := c.readHead(t).head, switching("", "b", e.venue.set); got != want {
+		} else if got, want := c.readHead(t).head, switchingWith("b", spell("c=10"), e.venue.set); got != want {
 			t.Errorf("request %d: got %q, want %q", i, got, want)
 		}
 		e.result(t)

@@ -71,7 +71,7 @@ func (c *Compression) check() error {
 		bits int
 	}{{"SendWindowBits", c.SendWindowBits}, {"ReceiveWindowBits", c.ReceiveWindowBits}} {
 		if o.bits > 0 && (o.bits < deflate.MinWindowBits || o.bits > deflate.MaxWindowBits) {
-			return fmt.Errorf("Compression.%s is %d; it must be %d to %d, 0 or negative", o.name, o.bits, deflate.MinWindowBits, deflate.MaxWindowBits)
+			return fmt.Errorf("the window of Compression.%s is %d; it must be %d to %d, 0 or negative", o.name, o.bits, deflate.MinWindowBits, deflate.MaxWindowBits)
 		}
 	}
 	return nil

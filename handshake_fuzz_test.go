@@ -2,9 +2,11 @@ package websocket_test
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"maps"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -267,4 +269,138 @@ func checkSwitch(t *testing.T, response string, r *http.Request, name, value str
 	if resp.StatusCode != 101 || !maps.EqualFunc(resp.Header, want, slices.Equal) {
 		t.Fatalf("response %q parses to %d %q, want %q", response, resp.StatusCode, resp.Header, want)
 	}
+}
+
+// FuzzExtensions holds what is answered to any Sec-WebSocket-Extensions, with any
+// windows, against RFC 7692.
+func FuzzExtensions(f *testing.F) {
+	for _, tt := range compressions {
+		send, receive := 0, 0
+		if tt.opts != nil {
+			send, receive = tt.opts.Compression.SendWindowBits, tt.opts.Compression.ReceiveWindowBits
+		}
+		for _, row := range tt.rows {
+			f.Add(tt.opts != nil, send, receive, joinLines(row.lines))
+		}
+	}
+	for _, row := range extensionRows {
+		f.Add(true, 0, 15, joinLines(wstest.Request(row.edits...).Header["Sec-Websocket-Extensions"]))
+	}
+	for _, bits := range []int{math.MinInt, 1, 7, 9, 16, math.MaxInt} {
+		f.Add(true, bits, 0, "\npermessage-deflate")
+		f.Add(true, 0, bits, "\npermessage-deflate; client_max_window_bits")
+	}
+	f.Fuzz(func(t *testing.T, on bool, send, receive int, extensions string) {
+		opts := new(websocket.Options)
+		if on {
+			opts = compressing(send, receive)
+		}
+		r := wstest.Request()
+		lines := splitLines(extensions)
+		if lines != nil {
+			r.Header["Sec-Websocket-Extensions"] = slices.Clone(lines)
+		}
+		a := answerTo(t, r, opts)
+		want := http.StatusSwitchingProtocols
+		switch {
+		case on && !(oracleSize(send) && oracleSize(receive)):
+			want = http.StatusInternalServerError
+		case !oracleGrammar(lines, oracleExtensions):
+			want = http.StatusBadRequest
+		}
+		if a.status != want || !slices.Equal(r.Header["Sec-Websocket-Extensions"], lines) {
+			t.Fatalf("got %d %q, %v, want %d; the request has become %q", a.status, a.body, a.err, want, r.Header)
+		}
+		if a.err != nil {
+			return
+		}
+		if head := switchingWith("", a.extensions, nil); a.body != head {
+			t.Fatalf("Extensions() = %q, the client was told %q", a.extensions, a.body)
+		}
+		if wrong := oracleAgreement(lines, on, receive, a.extensions); wrong != "" {
+			t.Fatalf("offer %q, window %d: answer %q: %s", lines, receive, a.extensions, wrong)
+		}
+	})
+}
+
+var (
+	oracleBits = regexp.MustCompile(`\A(?:[89]|1[0-5])\z`)
+	oracleOwn  = regexp.MustCompile(`\A(?:permessage-deflate(?:; (?:server|client)_(?:no_context_takeover|max_window_bits=[0-9]+))*)?\z`)
+)
+
+// oracleSize reports whether a window may be given with so many bits.
+func oracleSize(bits int) bool { return bits <= 0 || oracleBits.MatchString(strconv.Itoa(bits)) }
+
+// oracleParams returns the parameters of an element of permessage-deflate, or
+// false for one that has to be declined or is of another extension.
+func oracleParams(element string) (map[string]string, bool) {
+	parts := strings.Split(element, ";")
+	if strings.Trim(parts[0], " \t") != "permessage-deflate" {
+		return nil, false
+	}
+	params := make(map[string]string)
+	for _, part := range parts[1:] {
+		name, value, valued := strings.Cut(part, "=")
+		name = strings.Trim(name, " \t")
+		// The list is well formed, so quotes and escapes stand where they may.
+		value = strings.Trim(strings.ReplaceAll(value, `\`, ""), " \t\"")
+		valid := map[string]bool{
+			"server_no_context_takeover": !valued,
+			"client_no_context_takeover": !valued,
+			"server_max_window_bits":     oracleBits.MatchString(value),
+			"client_max_window_bits":     !valued || oracleBits.MatchString(value),
+		}
+		if _, twice := params[name]; twice || !valid[name] {
+			return nil, false
+		}
+		params[name] = value
+	}
+	return params, true
+}
+
+// oracleAgreement says what is wrong with an answer to well-formed offers, or "".
+func oracleAgreement(lines []string, on bool, receive int, answer string) string {
+	var offer map[string]string // the first that may be accepted
+	for element := range strings.SplitSeq(strings.Join(lines, ","), ",") {
+		if params, ok := oracleParams(element); ok {
+			offer = params
+			break
+		}
+	}
+	if !on || offer == nil {
+		if answer != "" {
+			return "there is nothing to agree on"
+		}
+		return ""
+	}
+	agreed, ok := oracleParams(answer)
+	if !ok || !oracleOwn.MatchString(answer) {
+		return "it is none"
+	}
+	has := func(params map[string]string, name string) bool { _, ok := params[name]; return ok }
+	bits := func(params map[string]string, name string) int {
+		if params[name] == "" {
+			return 15
+		}
+		n, _ := strconv.Atoi(params[name])
+		return n
+	}
+	kept := cmp.Or(max(receive, 0), 12)
+	// What the client may refer to has to be kept, and may be limited only where
+	// the client has said that it knows how to.
+	alone := has(offer, "client_no_context_takeover") || receive < 0 || kept < 15 && !has(offer, "client_max_window_bits")
+	switch {
+	case has(agreed, "server_no_context_takeover") != has(offer, "server_no_context_takeover"):
+		return "takeover of what the server sends"
+	case has(agreed, "server_max_window_bits") != has(offer, "server_max_window_bits"),
+		bits(agreed, "server_max_window_bits") > bits(offer, "server_max_window_bits"):
+		return "window of what the server sends"
+	case has(agreed, "client_no_context_takeover") != alone:
+		return "takeover of what the client sends"
+	case has(agreed, "client_max_window_bits") && !has(offer, "client_max_window_bits"),
+		has(agreed, "client_max_window_bits") && bits(agreed, "client_max_window_bits") > bits(offer, "client_max_window_bits"),
+		!alone && bits(agreed, "client_max_window_bits") > kept:
+		return "window of what the client sends"
+	}
+	return ""
 }

@@ -211,7 +211,8 @@ func runFloods(t *testing.T, floods []flood) {
 		growth = 14 // to 896 KiB; the default limit of net/http is 1 MiB for all
 		slack  = 6  // for caches, logarithms and other tests; not for a square
 	)
-	opts := &websocket.Options{Subprotocols: []string{"x", "y", "z"}, TrustedOrigins: []string{"https://*.a.example"}}
+	opts := &websocket.Options{Subprotocols: []string{"x", "y", "z"}, TrustedOrigins: []string{"https://*.a.example"},
+		Compression: new(websocket.Compression)}
 	for _, f := range floods {
 		t.Run(f.name, func(t *testing.T) {
 			small, large := wstest.Request(f.edits(size)...), wstest.Request(f.edits(size*growth)...)

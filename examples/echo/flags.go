@@ -35,9 +35,7 @@ func parseFlags(args []string) (config, error) {
 	fs.Func("origins", "foreign `origins` whose pages may connect, as https://a.example,https://b.example", list(&opts.TrustedOrigins))
 
 	err := fs.Parse(args)
-	if *compress {
-		opts.Compression = &websocket.Compression{SendWindowBits: *window, ReceiveWindowBits: *window}
-	}
+	opts.Compression = &websocket.Compression{SendWindowBits: *window, ReceiveWindowBits: *window}
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		fs.SetOutput(os.Stderr)
@@ -47,6 +45,9 @@ func parseFlags(args []string) (config, error) {
 		err = fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	default:
 		err = opts.Validate()
+	}
+	if !*compress {
+		opts.Compression = nil
 	}
 	return cfg, err
 }

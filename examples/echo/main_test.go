@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"compress/flate"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -293,6 +294,90 @@ func TestNoMax(t *testing.T) {
 	c.ExpectText(large)
 }
 
+func TestCompress(t *testing.T) {
+	const (
+		browser = "permessage-deflate; client_max_window_bits"
+		text    = "A window is the end of what has been sent, for later messages to refer to: what stands in it need not be sent again. "
+	)
+	for _, test := range []struct {
+		name          string
+		args          []string
+		offer, answer string
+		takeover      bool
+	}{
+		{"default", []string{"-compress"}, browser, "permessage-deflate; client_max_window_bits=12", true},
+		{"zero", []string{"-compress", "-window", "0"}, browser, "permessage-deflate; client_max_window_bits=12", true},
+		{"smallest window", []string{"-compress", "-window", "8"}, browser, "permessage-deflate; client_max_window_bits=8", true},
+		{"largest window", []string{"-compress", "-window", "15"}, browser, "permessage-deflate; client_max_window_bits=15", true},
+		{"no window", []string{"-compress", "-window", "-1"}, browser, "permessage-deflate; client_no_context_takeover", false},
+		{"no takeover wanted", []string{"-compress", "-window", "15"}, "permessage-deflate; server_no_context_takeover",
+			"permessage-deflate; server_no_context_takeover", false},
+		{"no offer", []string{"-compress"}, "", "", false},
+		{"another offer", []string{"-compress"}, "x-webkit-deflate-frame", "", false},
+		{"not switched on", nil, browser, "", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := start(t, test.args...)
+			var fields []string
+			if test.offer != "" {
+				fields = []string{"Sec-WebSocket-Extensions: " + test.offer}
+			}
+			c, resp := p.handshake(fields...)
+			defer c.Close()
+			if got := strings.Join(resp.Header["Sec-Websocket-Extensions"], ", "); resp.StatusCode != 101 || got != test.answer {
+				t.Fatalf("status %s, extensions %q; want 101, %q", resp.Status, got, test.answer)
+			}
+			message := text + "Or so RFC 7692 says."
+			if test.answer == "" {
+				c.SendText(message)
+				if h, payload, err := c.ReadFrame(); err != nil || h.RSV1 || string(payload) != message {
+					t.Errorf("echo of an uncompressed message is %v %q, %v", h, payload, err)
+				}
+				return
+			}
+			first := compressedEcho(t, c, message, "")
+			window := ""
+			if test.takeover {
+				window = message
+			}
+			if second := compressedEcho(t, c, message, window); test.takeover != (second < first) {
+				t.Errorf("the first echo takes %d bytes, the second %d; takeover %t", first, second, test.takeover)
+			}
+		})
+	}
+}
+
+// emptyBlock ends what a compressor flushes, and does not go over the wire (RFC
+// 7692, section 7.2.1).
+const emptyBlock = "\x00\x00\xff\xff"
+
+// compressedEcho sends a compressed message and returns the size of the echo, a
+// compressed one as well. What that refers to stands in it or in window.
+func compressedEcho(t *testing.T, c *wstest.Peer, message, window string) int {
+	t.Helper()
+	var compressed bytes.Buffer
+	w, err := flate.NewWriter(&compressed, flate.BestCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(w, message)
+	w.Flush()
+	b := wstest.Frame(frame.Text, true, bytes.TrimSuffix(compressed.Bytes(), []byte(emptyBlock)))
+	b[0] |= 0x40 // RSV1
+	c.Send(b...)
+
+	h, payload, err := c.ReadFrame()
+	if err != nil || !h.RSV1 || !h.Fin || h.Opcode != frame.Text || len(payload) >= len(message) {
+		t.Fatalf("echo is %v with %d bytes for %d, %v", h, len(payload), len(message), err)
+	}
+	const lastBlock = "\x01\x00\x00\xff\xff"
+	r := flate.NewReaderDict(strings.NewReader(string(payload)+emptyBlock+lastBlock), []byte(window))
+	if got, err := io.ReadAll(r); err != nil || string(got) != message {
+		t.Fatalf("echo decompresses to %q, %v, want %q", got, err, message)
+	}
+	return len(payload)
+}
+
 func TestShutdown(t *testing.T) {
 	p := start(t)
 	clients := []*wstest.Peer{p.connect(), p.connect()}
@@ -361,17 +446,23 @@ func TestHost(t *testing.T) {
 
 func TestBadFlags(t *testing.T) {
 	p := start(t)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel() // what serves after all does not serve for long
 	for _, args := range [][]string{
 		{"-nonsense"},
 		{"-max", "much"},
 		{"-origins", "nowhere"},
 		{"-subprotocols", "(x)"},
+		{"-compress", "-window", "7"},
+		{"-compress", "-window", "16"},
+		{"-window", "16"},
+		{"-window", "large"},
 		{"argument"},
 		{"-addr", "nowhere"},
 		{"-addr", p.url.Host}, // taken
 	} {
 		var stdout bytes.Buffer
-		if err := run(t.Context(), args, &stdout); err == nil || errors.Is(err, flag.ErrHelp) || stdout.Len() > 0 {
+		if err := run(ended, args, &stdout); err == nil || errors.Is(err, flag.ErrHelp) || stdout.Len() > 0 {
 			t.Errorf("%q: error %v, standard output %q", args, err, stdout.String())
 		}
 	}

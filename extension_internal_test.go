@@ -1,0 +1,91 @@
+package websocket
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/airlock-go/websocket/internal/field"
+)
+
+// TestAgreementKept: a connection keeps to what the client was told, for every
+// offer that may be accepted and every pair of windows.
+func TestAgreementKept(t *testing.T) {
+	windows := map[int]int{-1: 0, 0: 4096, 8: 256, 9: 512, 10: 1024, 11: 2048, 12: 4096, 13: 8192, 14: 16384, 15: 32768}
+	for _, offer := range everyOffer() {
+		offers, err := field.AppendExtensions(nil, []string{offer})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for send := range windows {
+			for receive := range windows {
+				with := &Compression{SendWindowBits: send, ReceiveWindowBits: receive}
+				a := chooseExtension(offers, with)
+				if a == nil {
+					t.Fatalf("%q was declined", offer)
+				}
+				c := new(Conn)
+				c.enableCompression(a, with)
+				if wrong := keepsTo(c, windows[send], windows[receive]); wrong != "" {
+					t.Fatalf("offer %q, answer %q, windows %d and %d: %s", offer, c.Extensions(), send, receive, wrong)
+				}
+			}
+		}
+	}
+}
+
+// everyOffer returns all combinations of parameters that may be accepted.
+func everyOffer() []string {
+	sizes := []string{"8", "9", "10", "11", "12", "13", "14", "15"}
+	offers := []string{"permessage-deflate"}
+	add := func(param string, values ...string) {
+		for _, offer := range slices.Clone(offers) {
+			for _, v := range values {
+				offers = append(offers, offer+"; "+param+v)
+			}
+		}
+	}
+	for i, size := range sizes {
+		sizes[i] = "=" + size
+	}
+	add("server_no_context_takeover", "")
+	add("client_no_context_takeover", "")
+	add("server_max_window_bits", sizes...)
+	add("client_max_window_bits", append(sizes, "")...)
+	return offers
+}
+
+// keepsTo says where the connection departs from its Extensions, given the bytes
+// that it may keep, or returns "".
+func keepsTo(c *Conn, send, receive int) string {
+	told := make(map[string]int)
+	for _, param := range strings.Split(c.Extensions(), "; ")[1:] {
+		name, value, _ := strings.Cut(param, "=")
+		told[name], _ = strconv.Atoi(value)
+	}
+	// window returns the bits of the window and how much of it outlives a message.
+	window := func(side string, most int) (bits, keeps int) {
+		bits, limited := told[side+"_max_window_bits"]
+		if !limited {
+			bits = 15
+		}
+		if _, alone := told[side+"_no_context_takeover"]; alone {
+			return bits, 0
+		}
+		return bits, min(most, 1<<bits)
+	}
+	d, in := c.wr.deflation, c.rd.inflation
+	if bits, keeps := window("server", send); d.bits != bits || d.keeps != keeps {
+		return fmt.Sprintf("sends with %d bits and keeps %d bytes, want %d and %d", d.bits, d.keeps, bits, keeps)
+	}
+	bits, keeps := window("client", receive)
+	if in.bits != bits || in.keeps != keeps {
+		return fmt.Sprintf("receives with %d bits and keeps %d bytes, want %d and %d", in.bits, in.keeps, bits, keeps)
+	}
+	if keeps > 0 && keeps < 1<<bits {
+		return fmt.Sprintf("the client may refer to %d bytes, of which %d are kept", 1<<bits, keeps)
+	}
+	return ""
+}
