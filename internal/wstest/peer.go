@@ -20,7 +20,12 @@ var Key = [4]byte{0xa1, 0x5b, 0x3c, 0x07}
 
 // Frame returns the bytes of a masked frame with payload.
 func Frame(op frame.Opcode, fin bool, payload []byte) []byte {
-	b := frame.Append(nil, frame.Header{Fin: fin, Opcode: op, Masked: true, Key: Key, Length: uint64(len(payload))})
+	return masked(frame.Header{Fin: fin, Opcode: op}, payload)
+}
+
+func masked(h frame.Header, payload []byte) []byte {
+	h.Masked, h.Key, h.Length = true, Key, uint64(len(payload))
+	b := frame.Append(nil, h)
 	n := len(b)
 	b = append(b, payload...)
 	frame.Mask(b[n:], Key, 0)
