@@ -19,13 +19,16 @@ import (
 // one is permessage-deflate, on request of Options.Compression.
 func (c *Conn) Extensions() string { return c.extensions }
 
-// SetWriteCompression says whether messages that are begun from now on are
-// compressed, where compression was agreed on; at first they are. It is for what
-// is compressed already, such as pictures, for Writers whose messages are too
-// large to be held in memory, and for secrets: whoever can make this end send
-// text of his choice beside a secret, in one message or in the window, may guess
-// the secret from the length of what leaves. Messages that are not compressed
-// are not kept in the window either.
+// SetWriteCompression says whether calls of Write and Writer that are made from now
+// on compress, where compression was agreed on; at first they do. It is for what is
+// compressed already, such as pictures, for Writers whose messages are too large to
+// be held in memory, and for secrets: whoever can make this end send text of his
+// choice beside a secret, in one message or in the window, may guess the secret from
+// the length of what leaves. Messages that are not compressed are not kept in the
+// window either.
+//
+// It is a switch of the connection. While other goroutines turn it, too, nobody can
+// tell what becomes of a message.
 func (c *Conn) SetWriteCompression(on bool) {
 	if d := c.wr.deflation; d != nil {
 		d.off.Store(!on)
@@ -37,9 +40,12 @@ func (c *Conn) enableCompression(a *agreement, with *Compression) {
 	c.extensions = a.answer
 	c.rd.recv.Deflate = true
 	c.rd.inflation = &inflation{bits: a.receiveBits, keeps: a.receiveKeeps}
-	d := &deflation{bits: a.sendBits, keeps: a.sendKeeps, threshold: with.Threshold, custom: with.Compress}
+	d := &deflation{bits: a.sendBits, keeps: a.sendKeeps, threshold: with.Threshold}
 	if d.threshold == 0 {
 		d.threshold = defaultThreshold
+	}
+	if d.bits == deflate.MaxWindowBits {
+		d.custom = with.Compress
 	}
 	c.wr.deflation = d
 }
@@ -138,7 +144,7 @@ type deflation struct {
 	off         atomic.Bool
 	bits, keeps int
 	threshold   int
-	custom      func(dst, dict, p []byte) ([]byte, error)
+	custom      func(dst, dict, p []byte) ([]byte, error) // nil: the library's own
 	window      []byte
 }
 
@@ -147,39 +153,18 @@ func (d *deflation) wanted(size int) bool {
 	return d != nil && !d.off.Load() && size >= d.threshold
 }
 
-// compress appends to dst what p compresses to behind dict.
+// compress appends to dst what p compresses to behind dict. Another compressor knows
+// nothing of windows, and is held to what it has to do.
 func (d *deflation) compress(dst, dict, p []byte) ([]byte, error) {
 	if d.custom == nil {
 		return deflate.Compress(dst, dict, p, d.bits), nil
 	}
-	if d.bits == deflate.MaxWindowBits {
-		return d.piece(dst, dict, p)
-	}
-	// The other compressor knows nothing of windows: it gets half of one at a
-	// time, behind the other half.
-	half := 1 << (d.bits - 1)
-	dict = dict[max(0, len(dict)-half):]
-	for {
-		piece := p[:min(half, len(p))]
-		var err error
-		if dst, err = d.piece(dst, dict, piece); err != nil {
-			return nil, err
-		}
-		if p = p[len(piece):]; len(p) == 0 {
-			return dst, nil
-		}
-		dict = piece
-	}
-}
-
-// piece has the other compressor do it, and holds it to what it has to do.
-func (d *deflation) piece(dst, dict, p []byte) ([]byte, error) {
 	had := len(dst)
 	dst, err := d.custom(dst, dict, p)
 	if err != nil {
 		return nil, fmt.Errorf("websocket: Compression.Compress: %w", err)
 	}
-	if len(dst) <= had+len(deflate.Tail) || !bytes.HasSuffix(dst, []byte(deflate.Tail)) {
+	if len(dst) <= had+len(deflate.Tail) || !bytes.HasSuffix(dst, tail) {
 		return nil, errors.New("websocket: what Compression.Compress returned does not end with an empty stored block")
 	}
 	return dst, nil
@@ -261,7 +246,7 @@ func (k *packer) add(op frame.Opcode, p []byte) error {
 		return err
 	}
 	k.out, k.size = out, k.size+len(p)
-	k.window = slide(k.window, p, max(k.keeps, min(bufferSize, 1<<k.bits)))
+	k.window = slide(k.window, p, 1<<k.bits)
 	return nil
 }
 

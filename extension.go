@@ -29,25 +29,26 @@ type Compression struct {
 	// itself. A client may demand less.
 	SendWindowBits int
 
-	// ReceiveWindowBits is the same for what has been received. A client that
-	// does not offer to limit its window to it is told to compress every message
-	// by itself.
+	// ReceiveWindowBits is the same for what has been received, where a client
+	// has to do its part. One that does not offer client_max_window_bits cannot
+	// be told of a smaller window than 32 KiB. By default that much is kept of
+	// what it sends, then; with a value from 8 to 14 it is told to compress every
+	// message by itself, which some clients do not expect (docs/compression.md).
 	ReceiveWindowBits int
 
 	// Threshold is the size in bytes below which messages are sent
 	// uncompressed. 0: 128; negative: no size is too small. A message that
 	// compression does not make smaller is sent uncompressed, too. Neither holds
-	// for a message of more than 16 KiB from a Writer, which is compressed
-	// before its size is known.
+	// for a message of 16 KiB or more from a Writer, which is compressed before
+	// its size is known.
 	Threshold int
 
-	// Compress, if not nil, is used in place of the library's own compressor. It
-	// appends to dst what p compresses to: blocks of DEFLATE (RFC 1951), none of
-	// them final, that end with an empty stored block, as the Flush of
-	// compress/flate writes it. What the blocks refer to must lie in p or in
-	// dict, the bytes that came right before p. dict may be empty, and together
-	// they have never more bytes than the window that was agreed with the
-	// client, unless that is 32 KiB, the most that DEFLATE knows.
+	// Compress, if not nil, is used in place of the library's own compressor,
+	// except for clients that ask for a smaller window than 32 KiB. It appends to
+	// dst what p compresses to: blocks of DEFLATE (RFC 1951), none of them final,
+	// that end with an empty stored block, as the Flush of compress/flate writes
+	// it. What the blocks refer to must lie in p or in dict, which is what came
+	// right before p, or empty.
 	//
 	// It must not keep or change dict and p, and may be called by many
 	// goroutines at once. A result that ends in any other way, or an error, fails
@@ -166,8 +167,8 @@ func parseWindowBits(s string) (bits int, ok bool) {
 	return 0, false
 }
 
-// accept makes the agreement. Only what is answered is asked of the client, and
-// but for one parameter only what was offered is answered.
+// accept makes the agreement. What is asked of the client is answered, and but for
+// one parameter nothing else than what was offered.
 func (o *deflateOffer) accept(with *Compression) *agreement {
 	a := &agreement{
 		sendBits:     deflate.MaxWindowBits,
@@ -175,6 +176,9 @@ func (o *deflateOffer) accept(with *Compression) *agreement {
 		sendKeeps:    windowSize(with.SendWindowBits),
 		receiveKeeps: windowSize(with.ReceiveWindowBits),
 		answer:       "permessage-deflate",
+	}
+	if o.clientBits == 0 && with.ReceiveWindowBits == 0 {
+		a.receiveKeeps = 1 << deflate.MaxWindowBits
 	}
 	if o.serverAlone {
 		a.sendKeeps = 0
@@ -185,15 +189,21 @@ func (o *deflateOffer) accept(with *Compression) *agreement {
 		a.sendKeeps = min(a.sendKeeps, 1<<o.serverBits)
 		a.answer += "; server_max_window_bits=" + strconv.Itoa(o.serverBits)
 	}
-	switch {
-	case o.clientAlone, a.receiveKeeps == 0, o.clientBits == 0 && a.receiveKeeps < 1<<deflate.MaxWindowBits:
+	if o.clientAlone || a.receiveKeeps == 0 || o.clientBits == 0 && a.receiveKeeps < 1<<deflate.MaxWindowBits {
 		// The client would refer to more than is kept here, and did not offer
 		// to refrain from it. "A server MAY" tell it so nevertheless.
 		a.receiveKeeps = 0
 		a.answer += "; client_no_context_takeover"
-	case o.clientBits > 0:
+		if o.clientBits > 0 {
+			a.receiveBits = o.clientBits
+		}
+	} else if o.clientBits > 0 {
 		a.receiveKeeps = min(a.receiveKeeps, 1<<o.clientBits)
 		a.receiveBits = bits.Len(uint(a.receiveKeeps)) - 1
+	}
+	// A client that offers less than the largest window may miss it in the
+	// answer.
+	if a.receiveBits < deflate.MaxWindowBits || o.clientBits > 0 && a.receiveKeeps > 0 {
 		a.answer += "; client_max_window_bits=" + strconv.Itoa(a.receiveBits)
 	}
 	return a

@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,7 +29,11 @@ func TestAgreementKept(t *testing.T) {
 				}
 				c := new(Conn)
 				c.enableCompression(a, with)
-				if wrong := keepsTo(c, windows[send], windows[receive]); wrong != "" {
+				keeps := windows[receive]
+				if receive == 0 && !strings.Contains(offer, "client_max_window_bits") {
+					keeps = 32768
+				}
+				if wrong := keepsTo(c, windows[send], keeps); wrong != "" {
 					t.Fatalf("offer %q, answer %q, windows %d and %d: %s", offer, c.Extensions(), send, receive, wrong)
 				}
 			}
@@ -88,4 +93,48 @@ func keepsTo(c *Conn, send, receive int) string {
 		return fmt.Sprintf("the client may refer to %d bytes, of which %d are kept", 1<<bits, keeps)
 	}
 	return ""
+}
+
+// TestAnswersTable: the answers in docs/compression.md are those that are given.
+func TestAnswersTable(t *testing.T) {
+	text, err := os.ReadFile("docs/compression.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, ok := strings.Cut(string(text), "| offered, besides the name | answered by default | with `ReceiveWindowBits: 10` | and with a negative one |\n")
+	if !ok {
+		t.Fatal("the table is not there")
+	}
+	rows := 0
+	for line := range strings.Lines(table) {
+		cells := strings.Split(strings.Trim(line, "| \n"), " | ")
+		if len(cells) != 4 {
+			break
+		}
+		for i := range cells {
+			cells[i] = strings.Trim(strings.Replace(cells[i], "nothing", "", 1), "`")
+		}
+		if strings.HasPrefix(cells[0], "-") || cells[1] == "declined" {
+			continue // it has tests of its own
+		}
+		rows++
+		for i, bits := range []int{0, 10, -1} {
+			offers, err := field.AppendExtensions(nil, []string{extensionWith(cells[0])})
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := chooseExtension(offers, &Compression{ReceiveWindowBits: bits})
+			if want := extensionWith(cells[i+1]); a == nil || a.answer != want {
+				t.Errorf("offer %q, ReceiveWindowBits %d: got %+v, the table says %q", cells[0], bits, a, want)
+			}
+		}
+	}
+	if rows < 5 {
+		t.Errorf("%d rows were found", rows)
+	}
+}
+
+// extensionWith returns the extension with parameters, if there are any.
+func extensionWith(params string) string {
+	return strings.TrimSuffix("permessage-deflate; "+params, "; ")
 }

@@ -386,6 +386,9 @@ func oracleAgreement(lines []string, on bool, receive int, answer string) string
 		return n
 	}
 	kept := cmp.Or(max(receive, 0), 12)
+	if receive == 0 && !has(offer, "client_max_window_bits") {
+		kept = 15 // it cannot be told of less, and by default need not
+	}
 	// What the client may refer to has to be kept, and may be limited only where
 	// the client has said that it knows how to.
 	alone := has(offer, "client_no_context_takeover") || receive < 0 || kept < 15 && !has(offer, "client_max_window_bits")
@@ -399,6 +402,7 @@ func oracleAgreement(lines []string, on bool, receive int, answer string) string
 		return "takeover of what the client sends"
 	case has(agreed, "client_max_window_bits") && !has(offer, "client_max_window_bits"),
 		has(agreed, "client_max_window_bits") && bits(agreed, "client_max_window_bits") > bits(offer, "client_max_window_bits"),
+		bits(offer, "client_max_window_bits") < 15 && !has(agreed, "client_max_window_bits"),
 		!alone && bits(agreed, "client_max_window_bits") > kept:
 		return "window of what the client sends"
 	}

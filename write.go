@@ -41,11 +41,12 @@ func (c *Conn) Write(ctx context.Context, typ MessageType, p []byte) error {
 	if err != nil {
 		return err
 	}
+	compress := c.wr.deflation.wanted(len(p)) // as things are now, not when it has the turn
 	if err := c.take(ctx, c.wr.message, "write"); err != nil {
 		return err
 	}
 	defer c.wr.message.unlock()
-	if c.wr.deflation.wanted(len(p)) {
+	if compress {
 		return c.writeCompressed(ctx, byMessage, op, p)
 	}
 	return c.writeFrame(ctx, byMessage, frame.Header{Opcode: op, Fin: true}, p)

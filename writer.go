@@ -25,6 +25,7 @@ func (c *Conn) Writer(ctx context.Context, typ MessageType) (io.WriteCloser, err
 	if err != nil {
 		return nil, err
 	}
+	compress := c.wr.deflation.wanted(math.MaxInt)
 	if err := c.take(ctx, c.wr.message, "write"); err != nil {
 		return nil, err
 	}
@@ -33,8 +34,7 @@ func (c *Conn) Writer(ctx context.Context, typ MessageType) (io.WriteCloser, err
 		return nil, err
 	}
 	c.wr.form.Store(uint32(byStream))
-	m := &messageWriter{conn: c, ctx: ctx, op: op, turn: make(turn, 1), buf: buffers.Get().(*buffer)}
-	m.compress = c.wr.deflation.wanted(math.MaxInt)
+	m := &messageWriter{conn: c, ctx: ctx, op: op, turn: make(turn, 1), buf: buffers.Get().(*buffer), compress: compress}
 	m.turn <- struct{}{} // expire may be called at once
 	m.stop = context.AfterFunc(ctx, m.expire)
 	m.turn.unlock()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/bits"
 	"slices"
 	"strings"
@@ -182,32 +183,33 @@ func sendPacked(t *testing.T, c *websocket.Conn, p *wstest.Peer, all []said,
 	}
 }
 
-// TestCompressGets: Compression.Compress is never given more than the window, so
-// that it may know nothing of windows.
+// TestCompressGets: Compression.Compress is given no more than the window, so that
+// it may know nothing of windows, and is not asked where that is too small for it.
 func TestCompressGets(t *testing.T) {
 	for bits := 8; bits <= 15; bits++ {
 		t.Run(fmt.Sprint(bits), func(t *testing.T) {
-			most, dicts := 0, 0
+			calls, most := 0, 0
 			opts := &websocket.Compression{SendWindowBits: 15, Compress: func(dst, dict, p []byte) ([]byte, error) {
-				most, dicts = max(most, len(dict)+len(p)), max(dicts, len(dict))
+				calls, most = calls+1, max(most, len(dict))
 				return flateBehind(dst, dict, p)
 			}}
 			c, p := wstest.Offering(t, &websocket.Options{Compression: opts}, fmt.Sprintf("permessage-deflate; server_max_window_bits=%d", bits))
 			d := peerOf(t, c)
 			// What repeats just beyond a window tempts those who look further.
 			repeated := bytes.Repeat(append(noise(1<<bits-20, 1), sample(100, 1)...), 3)
-			for _, data := range [][]byte{repeated, repeated, sample(1000, 1), repeated, sample(1000, 2)} {
+			messages := [][]byte{repeated, repeated, sample(1000, 1), repeated, sample(1000, 2)}
+			for _, data := range messages {
 				written := async(func() error { return c.Write(t.Context(), websocket.Binary, data) })
 				hearPacked(t, p, d, said{websocket.Binary, data})
 				if err := <-written; err != nil {
 					t.Fatal(err)
 				}
 			}
-			if bits < 15 && most > 1<<bits || bits == 15 && dicts > 1<<bits {
-				t.Errorf("it got %d bytes, %d of a dictionary", most, dicts)
-			}
-			if dicts == 0 {
-				t.Error("it never got a dictionary")
+			switch {
+			case bits < 15 && calls > 0:
+				t.Errorf("it was called %d times", calls)
+			case bits == 15 && (calls != len(messages) || most == 0 || most > 1<<15):
+				t.Errorf("it was called %d times, and got up to %d bytes of a dictionary", calls, most)
 			}
 		})
 	}
@@ -331,6 +333,56 @@ func TestSetWriteCompression(t *testing.T) {
 	q.ExpectText(string(text[:1000]))
 }
 
+// TestSwitchedWhileWaiting: what counts is how the switch stood when Write was
+// called, not when the message got its turn.
+func TestSwitchedWhileWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := wstest.Memory(t, compressing(0, 0))
+		w, err := c.Writer(t.Context(), websocket.Text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		secret := string(bytes.Repeat([]byte("secret "), 100))
+		c.SetWriteCompression(false)
+		written := async(func() error { return c.Write(t.Context(), websocket.Text, []byte(secret)) })
+		synctest.Wait()
+		c.SetWriteCompression(true)
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		p.ExpectText("")
+		p.ExpectText(secret)
+		if err := <-written; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestWriterReach: a Writer, too, refers as far back as the window allows.
+func TestWriterReach(t *testing.T) {
+	c, p := wstest.Memory(t, compressing(0, 0))
+	d := peerOf(t, c)
+	message := bytes.Repeat(noise(20_000, 1), 5)
+	w, err := c.Writer(t.Context(), websocket.Binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := async(func() error {
+		_, err := io.Copy(w, bytes.NewReader(message))
+		return errors.Join(err, w.Close())
+	})
+	h, payload, err := p.ReadFrame()
+	if err != nil || len(payload) > 25_000 {
+		t.Errorf("got %v, error %v, want 20,000 bytes and references to them", h, err)
+	}
+	if got, err := d.Unpack(payload); err != nil || !bytes.Equal(got, message) {
+		t.Errorf("got %d bytes, error %v", len(got), err)
+	}
+	if err := <-written; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestUnsentPacked: a message that is not sent leaves no trace, neither on the
 // wire nor in the window.
 func TestUnsentPacked(t *testing.T) {
@@ -352,27 +404,25 @@ func TestUnsentPacked(t *testing.T) {
 	}
 	for _, writer := range packedWriters {
 		for _, test := range tests {
-			for _, bits := range []int{12, 15} {
-				t.Run(fmt.Sprintf("%s/%s/%d bits", test.name, writer.name, bits), func(t *testing.T) {
-					failing := false
-					opts := &websocket.Options{Compression: &websocket.Compression{Compress: func(dst, dict, p []byte) ([]byte, error) {
-						if failing {
-							return test.packed(dst, dict, p)
-						}
-						return flateBehind(dst, dict, p)
-					}}}
-					c, p := wstest.Offering(t, opts, fmt.Sprintf("permessage-deflate; server_max_window_bits=%d", bits))
-					unsent(t, c, p, func() error {
-						failing = true
-						defer func() { failing = false }()
-						err := writer.write(t.Context(), c, websocket.Text, text)
-						if err == nil || !strings.Contains(err.Error(), test.says) || test.says == "Compress: broken" && !errors.Is(err, broken) {
-							t.Errorf("got %v, want an error with %q", err, test.says)
-						}
-						return err
-					})
+			t.Run(test.name+"/"+writer.name, func(t *testing.T) {
+				failing := false
+				opts := &websocket.Options{Compression: &websocket.Compression{Compress: func(dst, dict, p []byte) ([]byte, error) {
+					if failing {
+						return test.packed(dst, dict, p)
+					}
+					return flateBehind(dst, dict, p)
+				}}}
+				c, p := wstest.Memory(t, opts)
+				unsent(t, c, p, func() error {
+					failing = true
+					defer func() { failing = false }()
+					err := writer.write(t.Context(), c, websocket.Text, text)
+					if err == nil || !strings.Contains(err.Error(), test.says) || test.says == "Compress: broken" && !errors.Is(err, broken) {
+						t.Errorf("got %v, want an error with %q", err, test.says)
+					}
+					return err
 				})
-			}
+			})
 		}
 		for _, invalid := range []struct {
 			name string

@@ -122,7 +122,7 @@ func (f *Inflater) AppendWindow(dst []byte, max int) []byte {
 	return append(dst, f.history[f.end-n:f.end]...)
 }
 
-// need reports whether there are n bits, at most 56, in f.bits.
+// need reports whether there are n bits, at most 57, in f.bits.
 func (f *Inflater) need(n uint) bool {
 	for f.nbits < n && len(f.src) > 0 {
 		f.bits |= uint64(f.src[0]) << f.nbits
