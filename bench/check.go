@@ -46,13 +46,21 @@ func cmdCheck(args []string) error {
 	if failed != nil || *names != "" {
 		return errors.Join(failed...)
 	}
-	rep, err := measureRules(ruleSettings, ls, *pin)
-	if err != nil {
-		return err
+	// A neighbour on the machine can break a rule, but hardly twice.
+	var broken error
+	for _, s := range []settings{ruleSettings, ruleSettingsAgain} {
+		rep, err := measureRules(s, ls, *pin)
+		if err != nil {
+			return err
+		}
+		var table string
+		table, broken = rep.judge(rules)
+		fmt.Print("\n", table)
+		if broken == nil {
+			break
+		}
 	}
-	table, err := rep.judge(rules)
-	fmt.Print("\n", table)
-	return err
+	return broken
 }
 
 // checks return what a server does, or an error if it does not do what its

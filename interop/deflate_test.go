@@ -106,9 +106,16 @@ func kept(window int) int {
 // answer is what the server has to say to an offer.
 func (p deflateParams) answer(window int) deflateParams {
 	a := deflateParams{ServerAlone: p.ServerAlone, ServerBits: p.ServerBits}
-	switch bits := kept(window); {
+	bits := kept(window)
+	if window == 0 && p.ClientBits == 0 {
+		bits = maxBits // unless told otherwise, it keeps whatever such a client uses
+	}
+	switch {
 	case p.ClientAlone || bits == 0 || p.ClientBits == 0 && bits < maxBits:
 		a.ClientAlone = true
+		if 0 < p.ClientBits && p.ClientBits < maxBits {
+			a.ClientBits = p.ClientBits
+		}
 	case p.ClientBits == anyBits:
 		a.ClientBits = bits
 	case p.ClientBits != 0:
@@ -117,19 +124,15 @@ func (p deflateParams) answer(window int) deflateParams {
 	return a
 }
 
-// understood is what a client makes of the answer to its offer: it keeps to what
-// it has offered, even if the server does not ask for it. No window of 0 bits is
-// left.
-func (p deflateParams) understood(answer deflateParams) deflateParams {
-	if answer.ClientBits == 0 {
-		answer.ClientBits = max(p.ClientBits, 0)
-	}
-	for _, bits := range []*int{&answer.ServerBits, &answer.ClientBits} {
+// understood is what a client makes of p as an answer: a window that is not spoken
+// of is the largest.
+func (p deflateParams) understood() deflateParams {
+	for _, bits := range []*int{&p.ServerBits, &p.ClientBits} {
 		if *bits == 0 {
 			*bits = maxBits
 		}
 	}
-	return answer
+	return p
 }
 
 // TestDeflate has clients exchange compressed messages with the echo example, in
@@ -195,7 +198,7 @@ func (d *deflateRun) exchange(addr string, x *tap, offer deflateParams, window, 
 	agreed, err := d.run(target{URL: "ws://" + addr + "/", Compression: &offer}, n)
 	w, wireErr := x.next().read()
 	answer := offer.answer(window)
-	understood := offer.understood(answer)
+	understood := answer.understood()
 	why := d.client.refuses(understood)
 	switch {
 	case why != "" && (err == nil || !strings.Contains(err.Error(), why)):
@@ -206,7 +209,7 @@ func (d *deflateRun) exchange(addr string, x *tap, offer deflateParams, window, 
 		return w, err
 	case wireErr != nil:
 		return w, wireErr
-	case agreed != nil && offer.understood(*agreed) != understood:
+	case agreed != nil && agreed.understood() != understood:
 		return w, fmt.Errorf("the client has understood %v in place of %v", agreed, understood)
 	case w.closes != [2]int{1000, 1000}:
 		return w, fmt.Errorf("closed with %v", w.closes)
@@ -224,7 +227,7 @@ func (d *deflateRun) check(w *wire, offer, answer deflateParams, window, n int) 
 			return fmt.Errorf("%q was said in place of %v (%v)", said.is, said.oughts, err)
 		}
 	}
-	understood := offer.understood(answer)
+	understood := answer.understood()
 	serverKeeps := min(kept(window), understood.ServerBits)
 	if understood.ServerAlone {
 		serverKeeps = 0
