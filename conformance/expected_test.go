@@ -56,7 +56,8 @@ func playOurs(t *testing.T, secure bool) *Report {
 	t.Helper()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(echo))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
-	o := Options{Idle: 100 * time.Millisecond}
+	// With the race detector 16 MiB take their time at both ends.
+	o := Options{Idle: 100 * time.Millisecond, Patience: time.Minute}
 	if secure {
 		s.StartTLS()
 		o.TLS = s.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
