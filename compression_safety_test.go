@@ -29,7 +29,7 @@ func TestBomb(t *testing.T) {
 		t.Fatal(err)
 	}
 	bomb := z.Pack(make([]byte, size))
-	if len(bomb)*1000 > size {
+	if len(bomb)*100 > size {
 		t.Fatalf("the bomb has %d bytes", len(bomb))
 	}
 	for _, reader := range packedReaders {
