@@ -25,7 +25,8 @@
 // Pages of foreign origins are refused, messages are limited to 1 MiB, text is
 // UTF-8, dead peers are noticed, writes to peers that do not read time out, and
 // everything may be called from any goroutine at any time. [Options] says how
-// to change what can be changed.
+// to change what can be changed, and how to get what is off by default, such as
+// [Compression].
 //
 // # How a connection ends
 //
@@ -39,8 +40,9 @@
 // The files follow the data. handshake.go, accept.go, origin.go, subprotocol.go
 // and extension.go turn a request into a decision, and reject.go and hijack.go
 // into an answer; stream.go is what a transport has to give; read.go, write.go,
-// close.go and keepalive.go turn its bytes into messages, by the rules in
-// internal/proto and the wire format in [frame].
+// compression.go, close.go and keepalive.go turn its bytes into messages, by the
+// rules in internal/proto, with the compressor in internal/deflate and the wire
+// format in [frame].
 //
 // [frame]: https://pkg.go.dev/github.com/airlock-go/websocket/frame
 package websocket
