@@ -29,6 +29,7 @@ const (
 // It takes as long as the peer does, but no longer than ctx and five seconds
 // allow; then the transport is closed all the same. With a ctx that has ended
 // already, the close frame is still sent, if that takes no longer than a second.
+// Messages of TrySend that wait in the queue are sent before, within the same time.
 // Messages that still arrive go to a read under way, or are dropped.
 //
 // Close returns nil when both close frames have passed, whoever sent the first
@@ -101,7 +102,12 @@ func (c *Conn) closeWith(ctx context.Context, e *CloseError) error {
 	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()
 	c.settle(e)
-	err := c.sendCloseEven(ctx)
+	send := c.sendClose
+	if ctx.Err() != nil {
+		send = c.sendCloseEven
+	}
+	c.awaitQueue(ctx)
+	err := send(ctx)
 	if err == nil {
 		// Whoever has the turn to read sees the peer's close frame. If nobody
 		// has it, this goroutine does.
@@ -203,15 +209,12 @@ func (c *Conn) sendClose(ctx context.Context) error {
 	return err
 }
 
-// sendCloseEven is sendClose for a ctx that may have ended already. Then it takes
-// a second: a close frame hardly ever has to wait, and says much.
+// sendCloseEven is sendClose for a ctx that has ended already. It takes a second: a
+// close frame hardly ever has to wait, and says much.
 func (c *Conn) sendCloseEven(ctx context.Context) error {
-	if ctx.Err() != nil {
-		short, cancel := context.WithTimeout(context.WithoutCancel(ctx), lingerTimeout)
-		defer cancel()
-		ctx = short
-	}
-	return c.sendClose(ctx)
+	short, cancel := context.WithTimeout(context.WithoutCancel(ctx), lingerTimeout)
+	defer cancel()
+	return c.sendClose(short)
 }
 
 // linger half-closes the transport and waits until the peer has closed it too,
@@ -241,6 +244,7 @@ func (c *Conn) end(closeStream func() error) {
 		// Whether the transport had anything to say about it is of no use to
 		// anybody: the verdict is known.
 		_ = closeStream()
+		c.leaveAll()
 		close(c.done)
 	})
 }

@@ -44,8 +44,8 @@ func (c *Conn) enableCompression(a *agreement, with *Compression) {
 	if d.threshold == 0 {
 		d.threshold = defaultThreshold
 	}
-	if d.bits == deflate.MaxWindowBits {
-		d.custom = with.Compress
+	if with.Compress != nil && d.bits == deflate.MaxWindowBits {
+		d.by = with
 	}
 	c.wr.deflation = d
 }
@@ -144,7 +144,7 @@ type deflation struct {
 	off         atomic.Bool
 	bits, keeps int
 	threshold   int
-	custom      func(dst, dict, p []byte) ([]byte, error) // nil: the library's own
+	by          *Compression // nil: the library's own compressor is used
 	window      []byte
 }
 
@@ -156,11 +156,11 @@ func (d *deflation) wanted(size int) bool {
 // compress appends to dst what p compresses to behind dict. Another compressor knows
 // nothing of windows, and is held to what it has to do.
 func (d *deflation) compress(dst, dict, p []byte) ([]byte, error) {
-	if d.custom == nil {
+	if d.by == nil {
 		return deflate.Compress(dst, dict, p, d.bits), nil
 	}
 	had := len(dst)
-	dst, err := d.custom(dst, dict, p)
+	dst, err := d.by.Compress(dst, dict, p)
 	if err != nil {
 		return nil, fmt.Errorf("websocket: Compression.Compress: %w", err)
 	}
@@ -189,36 +189,49 @@ func slide(window, p []byte, size int) []byte {
 // packed are buffers for compressed messages.
 var packed = sync.Pool{New: func() any { return new([]byte) }}
 
+// pack returns what the frame of a message with p is to hold, behind what is in dict,
+// and in scratch if it is compressed: it is not if that makes it no smaller.
+func (d *deflation) pack(scratch *[]byte, dict, p []byte) (payload []byte, compressed bool, err error) {
+	b, err := d.compress((*scratch)[:0], dict, p)
+	if err != nil {
+		return p, false, err
+	}
+	*scratch = keepScratch(b)
+	if b = b[:len(b)-len(deflate.Tail)]; len(b) >= len(p) {
+		return p, false, nil
+	}
+	return b, true, nil
+}
+
+// keep enters what has been sent, and was compressed, in the window, as the peer
+// does (RFC 7692, section 7.2.1). As much of its end as the window takes will do.
+func (d *deflation) keep(plain []byte) { d.window = slide(d.window, plain, d.keeps) }
+
 // writeCompressed sends p as one message, compressed unless that makes it no
 // smaller. The caller has the turn to write a message.
 func (c *Conn) writeCompressed(ctx context.Context, as form, op frame.Opcode, p []byte) error {
 	if op == frame.Text && !utf8.Valid(p) {
 		return ErrInvalidText
 	}
-	d := c.wr.deflation
-	buf := packed.Get().(*[]byte)
-	defer packed.Put(buf)
-	b, err := d.compress((*buf)[:0], d.window, p)
+	scratch := packed.Get().(*[]byte)
+	defer packed.Put(scratch)
+	payload, compressed, err := c.wr.deflation.pack(scratch, c.wr.deflation.window, p)
 	if err != nil {
 		return err
 	}
-	*buf = keepScratch(b)
-	if b = b[:len(b)-len(deflate.Tail)]; len(b) >= len(p) {
+	if !compressed {
 		return c.writeFrame(ctx, as, frame.Header{Opcode: op, Fin: true}, p)
 	}
-	return c.writePacked(ctx, as, op, b, p)
+	return c.writePacked(ctx, as, op, payload, p)
 }
 
 // writePacked sends a compressed message, in a single frame: some versions of
-// Safari cannot put together one of several. What it refers to is in itself, or in the
-// window. plain is what it decompresses to, or as much of the end of that as
-// the window takes.
+// Safari cannot put together one of several. What it refers to is in itself, or in
+// the window. plain is what it decompresses to, or the end of that.
 func (c *Conn) writePacked(ctx context.Context, as form, op frame.Opcode, b, plain []byte) error {
 	err := c.writeFrame(ctx, as, frame.Header{Opcode: op, Fin: true, RSV1: true}, b)
-	if d := c.wr.deflation; err == nil {
-		// Both ends have the same in their windows: what was sent and was
-		// compressed (RFC 7692, section 7.2.1).
-		d.window = slide(d.window, plain, d.keeps)
+	if err == nil {
+		c.wr.deflation.keep(plain)
 	}
 	return err
 }

@@ -65,6 +65,8 @@ type Conn struct {
 	wr    writer // of whoever has wr.frame
 	pings pings
 
+	membership membership
+
 	received, sent              atomic.Uint64 // messages
 	bytesReceived, bytesWritten atomic.Uint64
 
@@ -91,6 +93,12 @@ func newConn(s stream, d decision, opts *Options) *Conn {
 	c.wr.message = make(turn, 1)
 	c.wr.frame = make(turn, 1)
 	c.wr.interrupt.set = s.SetWriteDeadline
+	switch {
+	case opts.SendQueue == 0:
+		c.wr.queue.limit = defaultSendQueue
+	case opts.SendQueue > 0:
+		c.wr.queue.limit = opts.SendQueue
+	}
 	c.SetMaxMessageSize(opts.MaxMessageSize)
 	if d.deflate != nil {
 		c.enableCompression(d.deflate, opts.Compression)
@@ -158,6 +166,10 @@ type Stats struct {
 	// protocol and the transport: without TLS, without the opening handshake.
 	BytesReceived, BytesSent uint64
 
+	// Queued is how many bytes of messages wait in the queue of TrySend, or are
+	// being sent from it.
+	Queued int
+
 	// RTT is the time that the peer took to answer the last ping it answered,
 	// of Ping or of the keepalive; 0 when it has answered none.
 	RTT time.Duration
@@ -170,6 +182,7 @@ func (c *Conn) Stats() Stats {
 		MessagesSent:     c.sent.Load(),
 		BytesReceived:    c.bytesReceived.Load(),
 		BytesSent:        c.bytesWritten.Load(),
+		Queued:           c.wr.queue.held(),
 		RTT:              c.pings.rtt(),
 	}
 }

@@ -191,6 +191,9 @@ var faults = []fault{
 	{number: 13, name: "extensions", edits: []string{"Sec-WebSocket-Extensions: ;"}, status: 400},
 	{number: 14, name: "hidden", hidden: true, status: 500},
 	{number: 14, name: "accept", set: http.Header{"Sec-Websocket-Accept": {"x"}}, status: 500},
+	{number: 15, name: "shutdown", opts: func(o *websocket.Options) { o.Group = stopped() }, status: 503},
+	{number: 15, name: "full", opts: func(o *websocket.Options) { o.Limiter = full(&websocket.Limiter{Max: 1}) }, status: 503},
+	{number: 15, name: "address", opts: func(o *websocket.Options) { o.Limiter = full(&websocket.Limiter{MaxPerAddress: 1}) }, status: 429},
 	{number: 16, name: "authorize", opts: func(o *websocket.Options) {
 		o.Authorize = authorize(challenge()).Authorize
 	}, status: 401},
@@ -274,7 +277,14 @@ func answerToFaults(t *testing.T, these ...fault) *fakeAnswer {
 			return selector(r, offered)
 		}
 	}
+	if opts.Limiter == nil {
+		opts.Limiter = new(websocket.Limiter)
+	}
+	taken := opts.Limiter.Len()
 	conn, err := websocket.Upgrade(rw, wstest.Request(edits...), opts)
+	if now := opts.Limiter.Len(); now != taken {
+		t.Errorf("a request that check %d refuses has left %d places taken, there were %d", first, now, taken)
+	}
 	if conn != nil || w.hijacked > 0 {
 		t.Fatalf("Upgrade = %p after %d calls of Hijack; request %q", conn, w.hijacked, wstest.Handshake(edits...))
 	}
@@ -289,6 +299,9 @@ func checkSameAnswer(t *testing.T, want *fakeAnswer, these ...fault) {
 	}
 	got := answerToFaults(t, these...)
 	header := got.header.Clone()
+	if _, ok := header["Retry-After"]; ok && these[0].number == 15 {
+		header["Retry-After"] = want.header["Retry-After"] // another one each time
+	}
 	if _, ok := want.header["Sec-Websocket-Accept"]; !ok {
 		header.Del("Sec-Websocket-Accept") // a fault by itself
 	}

@@ -23,6 +23,8 @@ func TestLimitsTable(t *testing.T) {
 		{"a write without progress", fmt.Sprintf("%.0f s", defaultWriteTimeout.Seconds())},
 		{"the closing handshake", fmt.Sprintf("%.0f s", closeTimeout.Seconds())},
 		{"replies owed to a peer that does not read", fmt.Sprintf("%d KiB", maxOwed>>10)},
+		{"messages of `TrySend` that a peer has not taken", fmt.Sprintf("%d KiB", defaultSendQueue>>10)},
+		{"a handshake that waits for a place, if it may", fmt.Sprintf("%.0f s", defaultWait.Seconds())},
 		{"windows kept by a connection that compresses", fmt.Sprintf("%d KiB each", 1<<defaultWindowBits>>10)},
 	} {
 		if line := "| " + row.limit + " | " + row.value + " |"; !strings.Contains(string(text), line) {

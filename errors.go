@@ -189,6 +189,21 @@ func (e timeoutError) Timeout() bool        { return true }
 func (e timeoutError) Temporary() bool      { return false }
 func (e timeoutError) Is(target error) bool { return target == os.ErrDeadlineExceeded }
 
+// Reasons to turn a client away that is right in everything else. Each is found in
+// the tree of a HandshakeError.
+var (
+	// ErrShutdown: the Group is shutting down. Group.Add returns it, too.
+	ErrShutdown = errors.New("websocket: the group is shutting down")
+
+	// ErrTooMany: there are as many connections as Limiter.Max allows, and none
+	// has ended in the time that the client could wait.
+	ErrTooMany = errors.New("websocket: there are as many connections as the limiter allows")
+
+	// ErrTooManyFromAddress: there are as many from the address of the client as
+	// Limiter.MaxPerAddress allows.
+	ErrTooManyFromAddress = errors.New("websocket: there are as many connections from one address as the limiter allows")
+)
+
 // Calls that cannot be made now. The connection is not affected.
 var (
 	// ErrReaderOpen: a message was begun by another form of reading. One that
@@ -203,6 +218,10 @@ var (
 
 	// ErrWriterClosed: the message of this Writer has ended.
 	ErrWriterClosed = errors.New("websocket: this Writer has been closed")
+
+	// ErrBackpressure: the queue of TrySend has no room for the message, because
+	// the peer does not take those that are in it.
+	ErrBackpressure = errors.New("websocket: the peer is too slow: its queue is full")
 
 	// ErrInvalidText: a text message, or a close reason, that this end wanted
 	// to send is not UTF-8 (RFC 6455, section 5.6). Nothing was sent.

@@ -85,6 +85,17 @@ type Options struct {
 	// TLS, 16 KiB have to go out in this time. Then the connection ends
 	// (ErrWriteTimeout). 0: 10 seconds; negative: no limit.
 	WriteTimeout time.Duration
+
+	// SendQueue is how many bytes of messages TrySend may keep for a peer that
+	// does not take them. 0: 64 KiB; negative: no limit.
+	SendQueue int
+
+	// Group, if not nil, is joined by every connection. While it is shutting
+	// down, handshakes are refused with 503.
+	Group *Group
+
+	// Limiter, if not nil, says how many connections there may be.
+	Limiter *Limiter
 }
 
 // Defaults of Options.
@@ -92,6 +103,7 @@ const (
 	defaultMaxMessageSize = 1 << 20
 	defaultKeepAlive      = 20 * time.Second
 	defaultWriteTimeout   = 10 * time.Second
+	defaultSendQueue      = 64 << 10
 )
 
 // The fields of the handshake as net/http spells their names.
@@ -126,7 +138,9 @@ func Upgrade(w http.ResponseWriter, r *http.Request, opts *Options) (*Conn, erro
 		opts = new(Options)
 	}
 	via := newSwitcher(w)
-	d, refusal := decide(r, opts, via)
+	trust := admission{limiter: opts.Limiter, group: opts.Group}
+	defer trust.end()
+	d, refusal := decide(r, opts, via, &trust)
 	if refusal != nil {
 		refusal.answer(w, r, opts)
 		return nil, refusal
@@ -139,7 +153,9 @@ func Upgrade(w http.ResponseWriter, r *http.Request, opts *Options) (*Conn, erro
 	if err != nil {
 		return nil, err
 	}
-	return newConn(newHijacked(conn, early), d, opts), nil
+	c := newConn(newHijacked(conn, early), d, opts)
+	trust.complete(c)
+	return c, nil
 }
 
 // decision is what a valid handshake is answered with, besides the fields that
@@ -152,8 +168,9 @@ type decision struct {
 }
 
 // decide reads the client's opening handshake and makes the server's (RFC 6455,
-// section 4.2). It depends on its arguments alone and writes nothing.
-func decide(r *http.Request, opts *Options, via *switcher) (d decision, refusal *HandshakeError) {
+// section 4.2). It depends on its arguments alone and writes nothing, but it may wait:
+// for a place of the Limiter, and for what the options call.
+func decide(r *http.Request, opts *Options, via *switcher, trust *admission) (d decision, refusal *HandshakeError) {
 	trusted, err := opts.parse()
 	if err != nil {
 		return d, refuseSilently(err)
@@ -181,6 +198,9 @@ func decide(r *http.Request, opts *Options, via *switcher) (d decision, refusal 
 	if err := via.check(); err != nil {
 		return d, refuseSilently(err)
 	}
+	if refusal := trust.begin(r); refusal != nil {
+		return d, refusal
+	}
 	if opts.Authorize != nil { // "The server can perform additional client authentication"
 		if err := opts.Authorize(r); err != nil {
 			return d, refuseFor(err)
@@ -189,8 +209,10 @@ func decide(r *http.Request, opts *Options, via *switcher) (d decision, refusal 
 	d.protocol = r.Proto
 	d.accept = AcceptKey(key)
 	d.deflate = chooseExtension(extensions, opts.Compression)
-	d.subprotocol, refusal = chooseSubprotocol(r, offered, opts)
-	return d, refusal
+	if d.subprotocol, refusal = chooseSubprotocol(r, offered, opts); refusal != nil {
+		return d, refusal
+	}
+	return d, trust.commit()
 }
 
 // Validate returns an error that quotes the first element of TrustedOrigins that

@@ -25,7 +25,8 @@ type writer struct {
 	send      proto.Send
 	deflation *deflation // of who has the turn of a message; nil: no compression was agreed on
 
-	owed owed
+	owed  owed
+	queue queue
 }
 
 // Write sends p as one message, in one frame, compressed where that was agreed
@@ -72,7 +73,7 @@ func (c *Conn) writeFrame(ctx context.Context, as form, wanted frame.Header, p [
 	var h frame.Header
 	var err error
 	if wanted.RSV1 {
-		h, err = c.wr.send.Compressed(wanted.Opcode, p)
+		h, err = c.wr.send.Checked(wanted.Opcode, true, p)
 	} else {
 		h, err = c.wr.send.Frame(wanted.Opcode, wanted.Fin, p)
 	}
@@ -126,9 +127,8 @@ func (c *Conn) unsent(ctx context.Context, err error) error {
 	return c.abort(e)
 }
 
-// transmit writes a frame. On a transport that goes straight to the kernel it
-// is one system call; on others a large payload goes piece by piece, because
-// there the time without progress can only be measured by the piece.
+// transmit writes a frame. On a transport that goes straight to the kernel it is
+// one system call.
 func (c *Conn) transmit(h frame.Header, p []byte) error {
 	buf := buffers.Get().(*buffer)
 	defer buffers.Put(buf)
@@ -137,12 +137,26 @@ func (c *Conn) transmit(h frame.Header, p []byte) error {
 		return c.putBuffers(net.Buffers{b, p})
 	}
 	n := min(len(p), bufferSize-len(b))
-	err := c.put(append(b, p[:n]...))
-	for p = p[n:]; err == nil && len(p) > 0; p = p[n:] {
-		n = min(len(p), bufferSize)
-		err = c.put(p[:n])
+	if err := c.put(append(b, p[:n]...)); err != nil {
+		return err
 	}
-	return err
+	return c.putFrame(p[n:])
+}
+
+// putFrame writes b, a frame or the rest of one. On transports that do not go
+// straight to the kernel it goes piece by piece, because there the time without
+// progress can only be measured by the piece.
+func (c *Conn) putFrame(b []byte) error {
+	for len(b) > bufferSize && !c.stream.Direct() {
+		if err := c.put(b[:bufferSize]); err != nil {
+			return err
+		}
+		b = b[bufferSize:]
+	}
+	if len(b) == 0 {
+		return nil
+	}
+	return c.put(b)
 }
 
 // put writes b. The time limit is on waiting without progress.

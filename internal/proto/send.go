@@ -61,10 +61,11 @@ func (s *Send) Frame(op frame.Opcode, fin bool, payload []byte) (frame.Header, e
 	}, nil
 }
 
-// Compressed returns the header of a message of type typ, Text or Binary, in one
-// frame whose payload is compressed: RSV1 says so (RFC 7692, section 6). That it is
-// UTF-8, if it is Text, is for the caller to see to. Otherwise it is like Frame.
-func (s *Send) Compressed(typ frame.Opcode, payload []byte) (frame.Header, error) {
+// Checked returns the header of a message of type typ, Text or Binary, in one
+// frame. That the message is UTF-8, if it is Text, was seen to before; compressed
+// says that payload is what it was compressed to (RFC 7692, section 6). Otherwise
+// it is like Frame.
+func (s *Send) Checked(typ frame.Opcode, compressed bool, payload []byte) (frame.Header, error) {
 	switch {
 	case s.closed:
 		return frame.Header{}, ErrSendClosed
@@ -75,7 +76,7 @@ func (s *Send) Compressed(typ frame.Opcode, payload []byte) (frame.Header, error
 	}
 	return frame.Header{
 		Fin:    true,
-		RSV1:   true,
+		RSV1:   compressed,
 		Opcode: typ,
 		Masked: s.Role == Client,
 		Length: uint64(len(payload)),

@@ -11,7 +11,8 @@ import (
 )
 
 // An op is a call of Frame and the error that it must give. With the bit rsv1
-// beside the opcode, as on the wire, it is one of Compressed.
+// beside the opcode, as on the wire, it is one of Checked for a message that was
+// compressed, with checked one for a message that was not.
 type op struct {
 	op      frame.Opcode
 	fin     bool
@@ -19,12 +20,21 @@ type op struct {
 	err     error
 }
 
-func (o op) packed() bool { return o.op&rsv1 != 0 }
+func (o op) checked() bool { return o.op&rsv1 != 0 }
+func (o op) packed() bool  { return o.op&checked == rsv1 }
+
+// opcode is what the frame has.
+func (o op) opcode() frame.Opcode {
+	if o.checked() {
+		return o.op &^ checked
+	}
+	return o.op
+}
 
 // call makes the call.
 func (o op) call(s *Send, payload []byte) (frame.Header, error) {
-	if o.packed() {
-		return s.Compressed(o.op&^rsv1, payload)
+	if o.checked() {
+		return s.Checked(o.opcode(), o.packed(), payload)
 	}
 	return s.Frame(o.op, o.fin, payload)
 }
@@ -34,14 +44,15 @@ func (o op) header(role Role) frame.Header {
 	return frame.Header{
 		Fin:    o.fin,
 		RSV1:   o.packed(),
-		Opcode: o.op &^ rsv1,
+		Opcode: o.opcode(),
 		Masked: role == Client,
 		Length: uint64(len(o.payload)),
 	}
 }
 
 const (
-	rsv1 = frame.Opcode(0x40)
+	rsv1    = frame.Opcode(0x40)
+	checked = rsv1 | 0x20
 
 	cont = frame.Continuation
 	text = frame.Text
@@ -95,6 +106,16 @@ var sendTests = []struct {
 		{cont, true, "d", nil}, {rsv1 | bin, true, "e", nil}}},
 	{"packed in a character", []op{{text, false, "\xe2\x82", nil}, {rsv1 | text, true, "\xac", ErrSendUnfinished}, {cont, true, "\xac", nil}, {rsv1 | text, true, "\xac", nil}}},
 	{"packed after a close", []op{{rsv1 | text, true, "a", nil}, {clos, true, "\x03\xe8", nil}, {rsv1 | text, true, "b", ErrSendClosed}, {rsv1 | bin, true, "", ErrSendClosed}, {pong, true, "", nil}}},
+	{"checked", []op{{checked | text, true, "a€", nil}, {text, true, "a", nil}, {checked | bin, true, "\xff", nil}, {checked | text, true, "", nil}, {rsv1 | bin, true, "\xff", nil},
+		{checked | bin, true, strings.Repeat("x", 126), nil}, {bin, false, "\xff", nil}, {cont, true, "", nil}, {checked | text, true, strings.Repeat("x", 65536), nil}}},
+	{"checked opcodes", []op{{checked | cont, true, "", ErrSendOpcode}, {checked | 3, true, "", ErrSendOpcode}, {checked | clos, true, "", ErrSendOpcode},
+		{checked | ping, true, "", ErrSendOpcode}, {checked | pong, true, "", ErrSendOpcode}, {checked | text, true, "a", nil}}},
+	{"checked, nothing to continue", []op{{checked | text, true, "a", nil}, {cont, true, "b", ErrSendContinue}, {checked | bin, true, "c", nil}}},
+	{"checked in a message", []op{{bin, false, "a", nil}, {checked | bin, true, "b", ErrSendUnfinished}, {checked | text, true, "", ErrSendUnfinished}, {checked | cont, true, "", ErrSendOpcode},
+		{cont, true, "d", nil}, {checked | text, true, "e", nil}}},
+	{"checked in a character", []op{{text, false, "\xe2\x82", nil}, {checked | text, true, "a", ErrSendUnfinished}, {cont, true, "\xac", nil}, {checked | text, true, "€", nil}}},
+	{"checked after a close", []op{{checked | text, true, "a", nil}, {clos, true, "\x03\xe8", nil}, {checked | text, true, "b", ErrSendClosed}, {checked | bin, true, "", ErrSendClosed},
+		{checked | ping, true, "", ErrSendClosed}, {pong, true, "", nil}}},
 	{"packed after a close in a message", []op{{text, false, "a", nil}, {clos, true, "", nil}, {rsv1 | text, true, "b", ErrSendClosed}}},
 }
 
@@ -138,8 +159,8 @@ func testSend(t *testing.T, role Role, ops []op) {
 		if wanted := o.header(role); h != wanted {
 			t.Fatalf("call %d: header %v, want %v", i, h, wanted)
 		}
-		if o.packed() && send != before {
-			t.Fatalf("call %d: a compressed message took the state from %+v to %+v", i, before, send)
+		if o.checked() && send != before {
+			t.Fatalf("call %d: a checked message took the state from %+v to %+v", i, before, send)
 		}
 		if !dropped {
 			want = append(want, m.event(o))
@@ -187,11 +208,11 @@ func (m *model) legal(o op) error {
 	switch {
 	case m.closed && o.op != pong:
 		return ErrSendClosed
-	case o.packed() && o.op&^rsv1 != text && o.op&^rsv1 != bin:
+	case o.checked() && o.opcode() != text && o.opcode() != bin:
 		return ErrSendOpcode
-	case o.packed() && m.open != 0:
+	case o.checked() && m.open != 0:
 		return ErrSendUnfinished
-	case o.packed():
+	case o.checked():
 		return nil
 	case !slices.Contains([]frame.Opcode{cont, text, bin, clos, ping, pong}, o.op):
 		return ErrSendOpcode
@@ -216,7 +237,7 @@ func (m *model) send(o op) {
 		m.typ = o.op
 	}
 	switch {
-	case o.packed():
+	case o.checked():
 	case o.op == clos:
 		m.closed = true
 	case o.op >= 8:
@@ -283,7 +304,9 @@ func TestSendAllocs(t *testing.T) {
 func (m *model) event(o op) string {
 	switch {
 	case o.packed():
-		return fmt.Sprintf("packed %v %q.", o.op&^rsv1, o.payload)
+		return fmt.Sprintf("packed %v %q.", o.opcode(), o.payload)
+	case o.checked():
+		return fmt.Sprintf("%v %q.", o.opcode(), o.payload)
 	case o.op == clos && o.payload == "":
 		return `close 1005 ""`
 	case o.op == clos:

@@ -1,0 +1,239 @@
+package websocket
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/airlock-go/websocket/frame"
+)
+
+// queue holds the messages of TrySend until they are sent. As long as there are
+// any, a goroutine is at work on them; an empty queue is nothing.
+type queue struct {
+	limit int // in bytes; 0: none
+
+	mu      sync.Mutex
+	waiting []queued
+	size    int // of those waiting, and of those being sent
+	running bool
+	drained chan struct{} // closed when the queue is empty; nil: nobody waits for that
+}
+
+// queued is a message of TrySend or TrySendPrepared.
+type queued struct {
+	op       frame.Opcode
+	data     []byte
+	prepared *PreparedMessage // in place of data
+	compress bool
+}
+
+// size is what the message counts for. An empty one takes room, too.
+func (m *queued) size() int {
+	if m.prepared != nil {
+		return max(1, m.prepared.Size())
+	}
+	return max(1, len(m.data))
+}
+
+// TrySend sends a copy of p as one message, and waits for nothing: the message is
+// put in a queue, from which it goes out as soon as the peer takes it. Messages
+// keep the order in which they were put there. Other forms of writing do not wait
+// for those in the queue; Close does, as long as it may.
+//
+// ErrBackpressure means that the peer is too slow: the queue holds so much that
+// with this message it would hold more than Options.SendQueue. The message is
+// dropped then, and the connection is as before; who needs all of them closes it.
+// ErrInvalidText means that the message is no UTF-8. Any other error is the
+// *CloseError of the connection. One of Compression.Compress makes a message go
+// uncompressed.
+func (c *Conn) TrySend(typ MessageType, p []byte) error {
+	op, err := typ.opcode()
+	if err != nil {
+		return err
+	}
+	if op == frame.Text && !utf8.Valid(p) {
+		return ErrInvalidText
+	}
+	return c.enqueue(queued{op: op, data: p})
+}
+
+// TrySendPrepared is like TrySend for a message that was prepared, which is not
+// copied. Its size counts all the same.
+func (c *Conn) TrySendPrepared(m *PreparedMessage) error {
+	return c.enqueue(queued{prepared: m})
+}
+
+func (c *Conn) enqueue(m queued) error {
+	q := &c.wr.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := c.Err(); err != nil {
+		return err
+	}
+	// One message may be larger than the queue, or it could never be sent.
+	if q.limit > 0 && q.size > 0 && q.size+m.size() > q.limit {
+		return ErrBackpressure
+	}
+	m.data, m.compress = slices.Clone(m.data), c.wr.deflation.wanted(m.size())
+	q.waiting = append(q.waiting, m)
+	q.size += m.size()
+	if !q.running {
+		q.running = true
+		go c.drain()
+	}
+	return nil
+}
+
+// held returns the bytes in the queue.
+func (q *queue) held() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.size
+}
+
+// next takes the messages that are sent next: as many as fit a buffer, or a single
+// one.
+func (q *queue) next() []queued {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := 0
+	for room := bufferSize; n < len(q.waiting); n++ {
+		room -= frame.MaxHeaderSize + q.waiting[n].size()
+		if room < 0 && n > 0 {
+			break
+		}
+	}
+	batch := q.waiting[:n]
+	q.waiting = q.waiting[n:]
+	return batch
+}
+
+// forget forgets messages that next has taken, and all others if they could not be
+// sent. It reports whether there are more, so that the goroutine goes on.
+func (q *queue) forget(sent []queued, err error) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range sent {
+		q.size -= sent[i].size()
+	}
+	clear(sent) // its memory is that of those behind
+	if err == nil && len(q.waiting) > 0 {
+		return true
+	}
+	q.end()
+	return false
+}
+
+// end: nobody is at work on the queue any more; q.mu is held.
+func (q *queue) end() {
+	q.waiting, q.size, q.running = nil, 0, false
+	if q.drained != nil {
+		close(q.drained)
+		q.drained = nil
+	}
+}
+
+// drain sends what is in the queue until nothing is, or the connection ends. It
+// gives up its turns between two buffers, for others to have theirs.
+func (c *Conn) drain() {
+	for more := true; more; {
+		sent, err := c.sendQueued()
+		more = c.wr.queue.forget(sent, err)
+	}
+}
+
+// sendQueued sends the next messages of the queue; if it cannot, the connection has
+// ended. A Close that waits for the queue has settled how, so this goes on until the
+// close frame.
+func (c *Conn) sendQueued() ([]queued, error) {
+	ctx := context.Background()
+	if err := c.take(ctx, c.wr.message, "write"); err != nil {
+		return nil, err
+	}
+	defer c.wr.message.unlock()
+	if err := c.take(ctx, c.wr.frame, "write"); err != nil {
+		return nil, err
+	}
+	defer c.releaseFrame()
+	if err := c.sendOwed(ctx); err != nil {
+		return nil, err
+	}
+	c.wr.interrupt.watch(ctx)
+	buf := buffers.Get().(*buffer)
+	defer buffers.Put(buf)
+	b, batch := buf[:0], c.wr.queue.next()
+	for i := range batch {
+		var err error
+		if b, err = c.layOut(b, &batch[i]); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.putFrame(b); err != nil {
+		return nil, c.unsent(ctx, err)
+	}
+	c.sent.Add(uint64(len(batch)))
+	return batch, nil
+}
+
+// layOut appends m to b. One that does not fit a buffer is alone, and is sent at
+// once.
+func (c *Conn) layOut(b []byte, m *queued) ([]byte, error) {
+	if m.prepared != nil {
+		e, err := c.encodePrepared(m.prepared, m.compress)
+		if err != nil || len(e) <= bufferSize {
+			return append(b, e...), err
+		}
+		if err := c.putFrame(e); err != nil {
+			return b, c.unsent(context.Background(), err)
+		}
+		return b, nil
+	}
+	payload, compressed := m.data, false
+	if m.compress {
+		scratch := packed.Get().(*[]byte)
+		defer packed.Put(scratch)
+		// A compressor that fails leaves the message as it was.
+		payload, compressed, _ = c.wr.deflation.pack(scratch, c.wr.deflation.window, m.data)
+	}
+	h, err := c.wr.send.Checked(m.op, compressed, payload)
+	if err != nil {
+		return b, err
+	}
+	if compressed {
+		c.wr.deflation.keep(m.data)
+	}
+	if frame.MaxHeaderSize+len(payload) <= bufferSize {
+		return append(frame.Append(b, h), payload...), nil
+	}
+	if err := c.transmit(h, payload); err != nil {
+		return b, c.unsent(context.Background(), err)
+	}
+	return b, nil
+}
+
+// awaitQueue waits until the queue is empty, which it is, too, when the connection
+// ends, but no longer than four fifths of ctx. In the rest the close frame may still
+// go out, in between the messages, to a peer that is not that slow.
+func (c *Conn) awaitQueue(ctx context.Context) {
+	q := &c.wr.queue
+	q.mu.Lock()
+	if !q.running {
+		q.mu.Unlock()
+		return
+	}
+	if q.drained == nil {
+		q.drained = make(chan struct{})
+	}
+	drained := q.drained
+	q.mu.Unlock()
+	deadline, _ := ctx.Deadline()
+	ctx, cancel := context.WithTimeout(ctx, time.Until(deadline)/5*4)
+	defer cancel()
+	select {
+	case <-drained:
+	case <-ctx.Done():
+	}
+}
