@@ -42,7 +42,8 @@
 // into an answer; stream.go is what a transport has to give; read.go, write.go,
 // compression.go, close.go and keepalive.go turn its bytes into messages, by the
 // rules in internal/proto, with the compressor in internal/deflate and the wire
-// format in [frame].
+// format in [frame]. queue.go, prepared.go, group.go and limiter.go are for many
+// connections.
 //
 // [frame]: https://pkg.go.dev/github.com/airlock-go/websocket/frame
 package websocket

@@ -452,6 +452,149 @@ func sendFile(ctx context.Context, c *websocket.Conn, name string) error {
 	return w.Close()
 }
 
+// The same message for everybody who watches. It is encoded once, and nobody waits
+// for those who are slow to take it.
+func ExampleGroup_Broadcast() {
+	watchers := new(websocket.Group)
+	opts := &websocket.Options{Group: watchers} // each connection joins and leaves by itself
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Upgrade(w, r, opts)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		c.TrySend(websocket.Text, []byte("watching"))
+		<-c.CloseRead(context.Background()).Done()
+	}))
+	defer server.Close()
+
+	ann, ben := connect(server, "/"), connect(server, "/")
+	defer ann.close()
+	defer ben.close()
+	fmt.Println(ann.receive(), ben.receive())
+
+	m, err := websocket.NewPreparedMessage(websocket.Text, []byte(`{"price": 42}`))
+	if err != nil {
+		log.Fatal(err)
+	}
+	skipped := watchers.Broadcast(m)
+	fmt.Println(ann.receive(), ben.receive())
+	fmt.Println(skipped, "of", watchers.Len(), "skipped")
+	// Output:
+	// watching watching
+	// {"price": 42} {"price": 42}
+	// 0 of 2 skipped
+}
+
+// The end of a server. http.Server.Shutdown knows nothing of WebSockets, and the
+// group knows nothing else.
+func ExampleGroup_Shutdown() {
+	opts := &websocket.Options{Group: new(websocket.Group)}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Upgrade(w, r, opts)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		c.TrySend(websocket.Text, []byte("welcome"))
+		<-c.CloseRead(context.Background()).Done()
+	}))
+	defer server.Close()
+
+	client := connect(server, "/")
+	fmt.Println(client.receive())
+
+	over := make(chan bool)
+	go func() {
+		defer close(over)
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		cut, err := shutDown(ctx, server.Config, opts.Group)
+		fmt.Println(cut, "cut off,", err)
+	}()
+	fmt.Println(client.receive())
+	client.close()
+	<-over
+	// Output:
+	// welcome
+	// closed with 1001 (going away): the server is shutting down
+	// 0 cut off, <nil>
+}
+
+// shutDown ends both halves of a server at the same time.
+func shutDown(ctx context.Context, web *http.Server, group *websocket.Group) (cut int, err error) {
+	pages := make(chan error, 1)
+	go func() { pages <- web.Shutdown(ctx) }()
+	cut, err = group.Shutdown(ctx)
+	return cut, errors.Join(err, <-pages)
+}
+
+// Behind a proxy every request comes from the proxy. Who is behind it says a field
+// that the proxy sets, whatever the client had put there: nginx does that with
+// "proxy_set_header X-Real-IP $remote_addr".
+func ExampleLimiter() {
+	opts := &websocket.Options{
+		Limiter: &websocket.Limiter{
+			Max:           10_000,
+			MaxPerAddress: 2,
+			Address:       func(r *http.Request) string { return r.Header.Get("X-Real-Ip") },
+		},
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Upgrade(w, r, opts)
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		c.Read(context.Background())
+	}))
+	defer server.Close()
+
+	for _, address := range []string{"192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.2"} {
+		client := connect(server, "/", "X-Real-IP: "+address)
+		defer client.close()
+		fmt.Println(address, client.Status)
+	}
+	// Output:
+	// 192.0.2.1 101 Switching Protocols
+	// 192.0.2.1 101 Switching Protocols
+	// 192.0.2.1 429 Too Many Requests
+	// 192.0.2.2 101 Switching Protocols
+}
+
+// A feed of which nobody may miss a part. Who falls behind has to begin anew; what
+// fitted the queue is still sent.
+func ExampleConn_TrySend() {
+	full := make(chan bool)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Upgrade(w, r, &websocket.Options{SendQueue: 1 << 20})
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		ctx := c.CloseRead(context.Background())
+		for ctx.Err() == nil {
+			err := c.TrySend(websocket.Binary, make([]byte, 32<<10))
+			if errors.Is(err, websocket.ErrBackpressure) {
+				close(full)
+				c.Close(context.Background(), websocket.CloseTryAgainLater, "too slow")
+			}
+		}
+	}))
+	defer server.Close()
+
+	client := connect(server, "/")
+	<-full // it has not read a thing
+	received := client.receive()
+	for len(received) == 32<<10 {
+		received = client.receive()
+	}
+	fmt.Println(received)
+	client.close()
+	// Output:
+	// closed with 1013 (try again later): too slow
+}
+
 // client is the other end of the examples, by hand.
 type client struct {
 	*http.Response

@@ -52,7 +52,25 @@ func airlockServer(cfg Config, compress compressor, run func(*airlockConn) (msgs
 				c.CloseNow()
 			})
 		},
+		Prepare: airlockPrepare,
 	}
+}
+
+func airlockPrepare(text bool, p []byte) (func(Conn) error, func()) {
+	m, err := websocket.NewPreparedMessage(airlockType(text), p)
+	return func(c Conn) error {
+		if err != nil {
+			return err
+		}
+		return c.(*airlockConn).c.WritePrepared(context.Background(), m)
+	}, func() {}
+}
+
+func airlockType(text bool) websocket.MessageType {
+	if text {
+		return websocket.Text
+	}
+	return websocket.Binary
 }
 
 // compressor is the type of websocket.Compression.Compress.
@@ -67,11 +85,7 @@ type airlockConn struct {
 func (c *airlockConn) Run() (msgs, n int) { return c.run(c) }
 
 func (c *airlockConn) Write(text bool, p []byte) error {
-	typ := websocket.Binary
-	if text {
-		typ = websocket.Text
-	}
-	return c.c.Write(context.Background(), typ, p)
+	return c.c.Write(context.Background(), airlockType(text), p)
 }
 
 func runAirlockBlocking(c *airlockConn) (msgs, n int) {

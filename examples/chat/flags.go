@@ -24,6 +24,9 @@ func parseFlags(args []string) (config, error) {
 		Subprotocols:       []string{"chat.v1"},
 		RequireSubprotocol: true,
 		MaxMessageSize:     maxMessageSize,
+		SendQueue:          queueSize,
+		Group:              new(websocket.Group),
+		Limiter:            new(websocket.Limiter),
 	}}
 	fs := flag.NewFlagSet("chat", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // main prints the error
@@ -32,6 +35,7 @@ func parseFlags(args []string) (config, error) {
 		cfg.options.TrustedOrigins = strings.FieldsFunc(s, func(c rune) bool { return c == ',' || c == ' ' })
 		return nil
 	})
+	fs.IntVar(&cfg.options.Limiter.Max, "people", 1000, "most `connections` at a time")
 
 	err := fs.Parse(args)
 	switch {

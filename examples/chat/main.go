@@ -9,6 +9,7 @@
 //
 //	-addr :9000                 another address; port 0 takes a free one
 //	-origins https://a.example  pages from there may connect as well
+//	-people 50                  no more than 50 at a time; others may try again
 //
 // protocol.go is what the page and the server say to each other, room.go is who
 // is here and who gets what, and visit.go, the file to read first, is the life
@@ -45,8 +46,7 @@ func main() {
 	}
 }
 
-// shutdownTimeout bounds the end of the server. Conn.Close gives a client just
-// as long to answer.
+// shutdownTimeout is how long pages and people have when the server ends.
 const shutdownTimeout = 5 * time.Second
 
 // run is the program: it serves until ctx ends.
@@ -62,11 +62,10 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	fmt.Fprintf(stdout, "listening on http://%s/\n", net.JoinHostPort(cfg.host(), port))
 
-	visits, end := context.WithCancelCause(context.Background())
-	s := &server{options: &cfg.options, ctx: visits}
-	web := &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	s := &server{options: &cfg.options, ctx: ctx}
+	web := &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() {
 		served <- web.Serve(l)
@@ -74,15 +73,18 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	}()
 	<-ctx.Done()
 
-	// Shutdown does not know of WebSocket connections. They close because
-	// visits has ended, and handlers waits for them.
-	end(verdict(websocket.CloseGoingAway, "the server is shutting down"))
+	// The group has the WebSockets, of which web knows nothing any more.
 	grace, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
-	if web.Shutdown(grace) != nil {
-		web.Close()
-	}
-	s.handlers.Lock()
+	var both sync.WaitGroup
+	both.Go(func() { cfg.options.Group.Shutdown(grace) })
+	both.Go(func() {
+		if web.Shutdown(grace) != nil {
+			web.Close()
+		}
+	})
+	both.Wait()
+	s.handlers.Wait()
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
@@ -91,12 +93,11 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 
 type server struct {
 	options *websocket.Options
-	ctx     context.Context // ends when the server does; the cause is for the clients
+	ctx     context.Context // ends when the server does
 	room    room
 
-	// Every handler of a WebSocket holds handlers for reading, so taking it for
-	// writing waits for all of them and lets no other begin.
-	handlers sync.RWMutex
+	// Those of WebSockets: a connection ends before its handler does.
+	handlers sync.WaitGroup
 }
 
 func (s *server) routes() http.Handler {
@@ -110,12 +111,8 @@ func (s *server) routes() http.Handler {
 }
 
 func (s *server) serveChat(w http.ResponseWriter, r *http.Request) {
-	if !s.handlers.TryRLock() {
-		http.Error(w, "the server is shutting down", http.StatusServiceUnavailable)
-		return
-	}
-	defer s.handlers.RUnlock()
-
+	s.handlers.Add(1)
+	defer s.handlers.Done()
 	conn, err := websocket.Upgrade(w, r, s.options)
 	if err != nil {
 		log.Printf("%s: %v", r.RemoteAddr, err)

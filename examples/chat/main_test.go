@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -127,19 +128,19 @@ func (c *client) say(text string) {
 	c.SendText(fmt.Sprintf(`{"type":"say","text":%q}`, text))
 }
 
-// next reads a message, which has to be of this type.
-func (c *client) next(typ string) anything {
+// next reads a message, which has to be of one of these types.
+func (c *client) next(types ...string) anything {
 	c.t.Helper()
 	h, payload, err := c.ReadFrame()
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	if h.Opcode.String() != "text" {
-		c.t.Fatalf("got %v %q, want %s", h, payload, typ)
+		c.t.Fatalf("got %v %q, want %s", h, payload, types)
 	}
 	m := decode(c.t, payload)
-	if m.Type != typ {
-		c.t.Fatalf("got %s, want %s", payload, typ)
+	if !slices.Contains(types, m.Type) {
+		c.t.Fatalf("got %s, want %s", payload, types)
 	}
 	return m
 }
@@ -292,6 +293,18 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
+// TestPeople: one client too many is told to try again.
+func TestPeople(t *testing.T) {
+	p := start(t, "-people", "1")
+	ann, _ := p.join("Ann")
+	defer ann.Close()
+	bob, resp := p.request("Sec-WebSocket-Protocol: chat.v1")
+	defer bob.Close()
+	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("got %s, Retry-After %q", resp.Status, resp.Header.Get("Retry-After"))
+	}
+}
+
 // get requests a page, with a connection of its own.
 func (p *running) get(method, path string) (*http.Response, string) {
 	p.t.Helper()
@@ -376,6 +389,7 @@ func TestBadFlags(t *testing.T) {
 		{"-nonsense"},
 		{"-origins", "nowhere"},
 		{"-origins", "https://a.example/path"},
+		{"-people", "many"},
 		{"argument"},
 		{"-addr", "nowhere"},
 		{"-addr", p.host}, // taken

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -61,31 +62,21 @@ func encode(v any) []byte {
 	return b
 }
 
-// verdict is the end of a connection that is not over yet: what its client is
-// going to be told.
-func verdict(code websocket.CloseCode, reason string) error {
-	return &websocket.CloseError{Code: code, Reason: reason, Sent: true}
-}
-
-// violation is the verdict on a client that does not speak chat.v1.
-func violation(format string, args ...any) error {
-	return verdict(websocket.ClosePolicyViolation, fmt.Sprintf(format, args...))
-}
-
-// parse returns the request in m, with the name trimmed, or a violation.
+// parse returns the request in m, with the name trimmed. The errors are for the
+// people who write clients: each is the reason of a close.
 func parse(m websocket.Message) (request, error) {
 	var req request
 	if m.Type != websocket.Text {
-		return req, violation("a binary message, want text")
+		return req, errors.New("a binary message, want text")
 	}
 	if err := json.Unmarshal(m.Data, &req); err != nil {
-		return req, violation(`bad JSON, want an object with "type", and "name" or "text"`)
+		return req, errors.New(`bad JSON, want an object with "type", and "name" or "text"`)
 	}
 	switch req.Type {
 	case "join":
 		req.Name = strings.TrimSpace(req.Name)
 		if strings.ContainsFunc(req.Name, unicode.IsControl) {
-			return req, violation("a control character in the name")
+			return req, errors.New("a control character in the name")
 		}
 		if strings.TrimFunc(req.Name, unseen) == "" {
 			req.Name = ""
@@ -94,15 +85,15 @@ func parse(m websocket.Message) (request, error) {
 	case "say":
 		return req, checkLength("text", req.Text, maxText)
 	}
-	return req, violation(`unknown type, want "join" or "say"`)
+	return req, errors.New(`unknown type, want "join" or "say"`)
 }
 
 func checkLength(what, s string, limit int) error {
 	if strings.TrimSpace(s) == "" {
-		return violation("the %s is empty", what)
+		return fmt.Errorf("the %s is empty", what)
 	}
 	if n := utf8.RuneCountInString(s); n > limit {
-		return violation("the %s has %d characters, at most %d are allowed", what, n, limit)
+		return fmt.Errorf("the %s has %d characters, at most %d are allowed", what, n, limit)
 	}
 	return nil
 }

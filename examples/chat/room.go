@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -14,9 +16,10 @@ const (
 	// historySize is how many messages a newcomer is shown.
 	historySize = 50
 
-	// queueSize is how many messages a member may be behind. All but the welcome
-	// are shared, so a queue takes little more room than its slices.
-	queueSize = 256
+	// queueSize is how many bytes a member may be behind: the longest welcome, and
+	// much of what is said while it is on its way. All but the welcome is shared, so
+	// full queues do not take as much memory as that.
+	queueSize = 1 << 20
 )
 
 // room is where people talk; the zero value is an empty one. Everything that is
@@ -32,9 +35,8 @@ type room struct {
 
 // member is somebody in the room.
 type member struct {
-	name  string      // given by the room; "" before
-	queue chan []byte // encoded messages, to be sent in this order
-	end   func(error) // ends the visit with a verdict, does not wait
+	conn *websocket.Conn
+	name string // given by the room; "" before
 }
 
 // join lets m in, under a name that nobody else has, and shows it what was said.
@@ -42,11 +44,11 @@ func (r *room) join(m *member, name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m.name = r.unused(name)
-	names := append(r.names(), m.name)
-	r.send(encode(people{"people", names}))
 	r.members = append(r.members, m)
 	history := append([]json.RawMessage{}, r.history...) // not nil, which would be null
-	m.queue <- encode(welcome{"welcome", m.name, names, history})
+	// The queue is empty, so this can only fail when the connection has ended.
+	m.conn.TrySend(websocket.Text, encode(welcome{"welcome", m.name, r.names(), history}))
+	r.send(encode(people{"people", r.names()}), m)
 }
 
 // say sends text to everybody, m included.
@@ -59,32 +61,39 @@ func (r *room) say(m *member, text string) {
 		r.history = slices.Delete(r.history, 0, 1)
 	}
 	r.history = append(r.history, b)
-	r.send(b)
+	r.send(b, nil)
 }
 
 // leave lets m out, if it is in, and tells the others.
 func (r *room) leave(m *member) {
-	if m.name == "" {
-		return
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.members = slices.DeleteFunc(r.members, func(other *member) bool { return other == m })
-	r.send(encode(people{"people", r.names()}))
+	r.remove(func(other *member) bool { return other == m })
 }
 
-// send queues b for everybody. It waits for nobody: who is so far behind that
-// the queue is full has to go; leave, which follows, tells the others.
-func (r *room) send(b []byte) {
-	r.members = slices.DeleteFunc(r.members, func(m *member) bool {
-		select {
-		case m.queue <- b:
-			return false
-		default:
-			m.end(verdict(websocket.CloseTryAgainLater, "too slow: the messages for you do not fit the queue any more"))
-			return true
+// send prepares b and queues it for everybody but one. It waits for nobody: who is
+// so far behind that the queue is full has to go.
+func (r *room) send(b []byte, but *member) {
+	msg, err := websocket.NewPreparedMessage(websocket.Text, b)
+	if err != nil {
+		panic(err) // JSON is UTF-8
+	}
+	r.remove(func(m *member) bool {
+		slow := m != but && errors.Is(m.conn.TrySendPrepared(msg), websocket.ErrBackpressure)
+		if slow {
+			go m.conn.Close(context.Background(), websocket.CloseTryAgainLater, "too slow: the messages for you do not fit the queue any more")
 		}
+		return slow
 	})
+}
+
+// remove takes out those who go, and tells the others if there are any.
+func (r *room) remove(goes func(*member) bool) {
+	before := len(r.members)
+	r.members = slices.DeleteFunc(r.members, goes)
+	if len(r.members) < before {
+		r.send(encode(people{"people", r.names()}), nil)
+	}
 }
 
 // names returns the names of all members.

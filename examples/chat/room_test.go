@@ -8,7 +8,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/airlock-go/websocket"
+	"github.com/airlock-go/websocket/internal/wstest"
 )
 
 // anything is a message of the server, of whichever type.
@@ -28,77 +28,73 @@ func decode(t *testing.T, b []byte) anything {
 	return m
 }
 
-// newMember returns somebody who has not joined. What ends the visit is put into
-// ended.
-func newMember() (m *member, ended *error) {
-	ended = new(error)
-	return &member{queue: make(chan []byte, queueSize), end: func(err error) { *ended = err }}, ended
+// newMember returns somebody who has not joined, and the client that gets what is
+// sent to him.
+func newMember(t *testing.T) (*member, *client) {
+	t.Helper()
+	conn, peer := wstest.Memory(t, nil)
+	return &member{conn: conn}, &client{peer, t}
 }
 
-// joined returns somebody in r whose queue is empty.
-func joined(t *testing.T, r *room, name string) *member {
+// joined returns somebody in r who has been welcomed.
+func joined(t *testing.T, r *room, name string) (*member, *client) {
 	t.Helper()
-	m, _ := newMember()
+	m, c := newMember(t)
 	r.join(m, name)
-	queued(t, m)
-	return m
+	c.next("welcome")
+	return m, c
 }
 
-// queued takes all that is in the queue of m.
-func queued(t *testing.T, m *member) (all []anything) {
-	t.Helper()
-	for {
-		select {
-		case b := <-m.queue:
-			all = append(all, decode(t, b))
-		default:
-			return all
-		}
+// expectPeople reads who is here.
+func (c *client) expectPeople(names ...string) {
+	c.t.Helper()
+	if m := c.next("people"); !slices.Equal(m.People, names) {
+		c.t.Errorf("got %+v, want people %q", m, names)
 	}
 }
 
-func expectPeople(t *testing.T, m *member, names ...string) {
-	t.Helper()
-	got := queued(t, m)
-	if len(got) != 1 || got[0].Type != "people" || !slices.Equal(got[0].People, names) {
-		t.Errorf("%s got %+v, want people %q", m.name, got, names)
+// expectSaid reads a message.
+func (c *client) expectSaid(text string) {
+	c.t.Helper()
+	if m := c.next("message"); m.Text != text {
+		c.t.Errorf("got %+v, want %q", m, text)
 	}
 }
 
+// TestWelcome: who joins gets the welcome and nothing before it, the others are told.
 func TestWelcome(t *testing.T) {
 	var r room
-	ann, _ := newMember()
+	ann, annSees := newMember(t)
 	r.join(ann, "Ann")
-	if b := string(<-ann.queue); b != `{"type":"welcome","name":"Ann","people":["Ann"],"messages":[]}` {
-		t.Errorf("got %s", b)
-	}
+	annSees.ExpectText(`{"type":"welcome","name":"Ann","people":["Ann"],"messages":[]}`)
 	r.say(ann, "<hello>")
-	said := <-ann.queue
+	_, said, err := annSees.ReadFrame()
+	if err != nil {
+		t.Fatal(err)
+	}
 
-	bob, _ := newMember()
+	bob, bobSees := newMember(t)
 	r.join(bob, "Bob")
-	if b := string(<-bob.queue); b != `{"type":"welcome","name":"Bob","people":["Ann","Bob"],"messages":[`+string(said)+`]}` {
-		t.Errorf("got %s", b)
-	}
-	expectPeople(t, ann, "Ann", "Bob")
-	if rest := queued(t, bob); rest != nil {
-		t.Errorf("Bob got %+v after the welcome", rest)
-	}
+	bobSees.ExpectText(`{"type":"welcome","name":"Bob","people":["Ann","Bob"],"messages":[` + string(said) + `]}`)
+	annSees.expectPeople("Ann", "Bob")
+
 	r.leave(ann)
-	expectPeople(t, bob, "Bob")
-	if rest := queued(t, ann); rest != nil {
-		t.Errorf("Ann got %+v after leaving", rest)
+	bobSees.expectPeople("Bob")
+	r.say(bob, "alone")
+	bobSees.expectSaid("alone")
+	r.join(ann, "Ann")
+	if m := annSees.next("welcome"); len(m.Messages) != 2 {
+		t.Errorf("back again, Ann got %+v", m)
 	}
 }
 
 func TestLeaveBeforeJoin(t *testing.T) {
 	var r room
-	ann := joined(t, &r, "Ann")
-	stranger, _ := newMember()
+	ann, annSees := joined(t, &r, "Ann")
+	stranger, _ := newMember(t)
 	r.leave(stranger)
-	if got := queued(t, ann); got != nil {
-		t.Errorf("Ann got %+v", got)
-	}
+	r.say(ann, "alone")
+	annSees.expectSaid("alone")
 }
 
 func TestUniqueNames(t *testing.T) {
@@ -113,25 +109,25 @@ func TestUniqueNames(t *testing.T) {
 		{long, long},
 		{long, long[:2*(maxName-2)] + " 2"},
 	} {
-		if m := joined(t, &r, tt.name); m.name != tt.want {
+		if m, _ := joined(t, &r, tt.name); m.name != tt.want {
 			t.Errorf("%s became %s, want %s", tt.name, m.name, tt.want)
 		}
 	}
 	r.leave(r.members[1])
-	if m := joined(t, &r, "Ann"); m.name != "Ann 2" {
+	if m, _ := joined(t, &r, "Ann"); m.name != "Ann 2" {
 		t.Errorf("after Ann 2 had left, Ann became %s", m.name)
 	}
 }
 
 func TestHistory(t *testing.T) {
 	var r room
-	ann := joined(t, &r, "Ann")
+	ann, _ := joined(t, &r, "Ann")
 	for i := range historySize + 7 {
 		r.say(ann, fmt.Sprint(i))
 	}
-	bob, _ := newMember()
+	bob, bobSees := newMember(t)
 	r.join(bob, "Bob")
-	messages := queued(t, bob)[0].Messages
+	messages := bobSees.next("welcome").Messages
 	if len(messages) != historySize {
 		t.Fatalf("%d messages", len(messages))
 	}
@@ -148,69 +144,39 @@ func TestOrder(t *testing.T) {
 	const talkers, texts = 4, 20
 	var r room
 	var all sync.WaitGroup
-	members := make(chan *member, 2*talkers)
+	var clients []*client
 	for i := range talkers {
+		talker, talkerSees := newMember(t)
+		listener, listenerSees := newMember(t)
+		clients = append(clients, talkerSees, listenerSees)
 		all.Go(func() {
-			m, _ := newMember()
-			r.join(m, fmt.Sprint("talker ", i))
+			r.join(talker, fmt.Sprint("talker ", i))
 			for n := range texts {
-				r.say(m, fmt.Sprint(n))
+				r.say(talker, fmt.Sprint(n))
 			}
-			members <- m
-			listener, _ := newMember()
 			r.join(listener, fmt.Sprint("listener ", i))
-			members <- listener
 		})
 	}
 	all.Wait()
-	close(members)
-	for m := range members {
-		got := queued(t, m)
-		if got[0].Type != "welcome" {
-			t.Fatalf("%s got %+v first", m.name, got[0])
+	for _, c := range clients {
+		welcome := c.next("welcome")
+		last := 0
+		if len(welcome.Messages) > 0 {
+			last = welcome.Messages[0].ID - 1
 		}
-		messages := got[0].Messages
-		for _, g := range got[1:] {
-			if g.Type == "message" {
-				messages = append(messages, g)
+		follow := func(m anything) {
+			if m.ID != last+1 {
+				t.Errorf("%s got message %d after %d", welcome.Name, m.ID, last)
+			}
+			last = m.ID
+		}
+		for _, m := range welcome.Messages {
+			follow(m)
+		}
+		for last < talkers*texts {
+			if m := c.next("message", "people"); m.Type == "message" {
+				follow(m)
 			}
 		}
-		last := messages[len(messages)-1].ID
-		for i, g := range messages {
-			if want := last - len(messages) + 1 + i; g.ID != want {
-				t.Errorf("%s got message %d in place of %d", m.name, g.ID, want)
-			}
-		}
-		if last != talkers*texts {
-			t.Errorf("the last message that %s got is %d", m.name, last)
-		}
 	}
-}
-
-func TestFullQueue(t *testing.T) {
-	var r room
-	ann := joined(t, &r, "Ann")
-	slow, ended := newMember()
-	r.join(slow, "Slow")
-	queued(t, ann)
-	for i := range queueSize - 1 { // the welcome is in the queue, too
-		r.say(ann, fmt.Sprint(i))
-		queued(t, ann)
-	}
-	if *ended != nil {
-		t.Fatalf("ended with %v while the queue had room", *ended)
-	}
-	r.say(ann, "one too many")
-	expectVerdict(t, *ended, websocket.CloseTryAgainLater, "too slow: the messages for you do not fit the queue any more")
-	if got := queued(t, ann); len(got) != 1 || got[0].Text != "one too many" {
-		t.Errorf("Ann got %+v", got)
-	}
-	queued(t, slow)
-	r.say(ann, "for those who are here")
-	if got := queued(t, slow); got != nil {
-		t.Errorf("who was let go got %+v", got)
-	}
-	queued(t, ann)
-	r.leave(slow)
-	expectPeople(t, ann, "Ann")
 }

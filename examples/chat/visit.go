@@ -8,35 +8,26 @@ import (
 	"github.com/airlock-go/websocket"
 )
 
-// visit is the life of a connection. This goroutine reads, another one writes
-// what the room has queued. However the visit ends, a verdict becomes the cause
-// of ctx: the cause that the server gives when it ends, that of a room whose
-// queue is full, or what was wrong with a request. It ends the reading, and the
-// client is told.
+// visit is the life of a connection. It reads; what others say goes out through
+// the queue that the connection has. It ends when the connection does: because the
+// client goes or is lost, does not speak chat.v1, or is too slow for the room, or
+// because the server ends, which closes all connections of its group.
 func (r *room) visit(server context.Context, conn *websocket.Conn) {
 	defer conn.CloseNow()
-	ctx, end := context.WithCancelCause(server)
-	defer end(nil)
-	m := &member{queue: make(chan []byte, queueSize), end: end}
-	go m.write(conn) // ends with conn
-
+	m := &member{conn: conn}
 	var tempo pace
-	for msg, err := range conn.Messages(ctx) {
-		if err == nil {
-			err = r.hear(m, msg)
-		}
+	for msg, err := range conn.Messages(context.Background()) {
 		if err != nil {
-			end(err) // ctx keeps the first
-			break
+			break // the connection has ended
 		}
-		tempo.wait(ctx)
+		if err := r.hear(m, msg); err != nil {
+			r.leave(m) // the others need not wait for the client to answer
+			conn.Close(context.Background(), websocket.ClosePolicyViolation, err.Error())
+		}
+		tempo.wait()
 	}
 	if server.Err() == nil { // else all leave, and there is nobody to tell
 		r.leave(m)
-	}
-	// This sends a close frame, unless the connection has ended already.
-	if why, ok := errors.AsType[*websocket.CloseError](context.Cause(ctx)); ok {
-		conn.Close(context.Background(), why.Code, why.Reason)
 	}
 }
 
@@ -48,29 +39,15 @@ func (r *room) hear(m *member, msg websocket.Message) error {
 	}
 	switch joined := m.name != ""; {
 	case req.Type == "join" && joined:
-		return violation("joined twice")
+		return errors.New("joined twice")
 	case req.Type == "join":
 		r.join(m, req.Name)
 	case !joined:
-		return violation("say before join")
+		return errors.New("say before join")
 	default:
 		r.say(m, req.Text)
 	}
 	return nil
-}
-
-// write sends what the room queues, until the connection ends.
-func (m *member) write(conn *websocket.Conn) {
-	for {
-		select {
-		case b := <-m.queue:
-			// No deadline is needed: the room does not wait, and a write that
-			// fails ends the connection.
-			conn.Write(context.Background(), websocket.Text, b)
-		case <-conn.Done():
-			return
-		}
-	}
 }
 
 // Who says more than burst messages at once has to wait for an interval before
@@ -84,17 +61,12 @@ const (
 // pace is the time at which all messages so far were due, one per interval.
 type pace struct{ due time.Time }
 
-// wait is called after each message.
-func (p *pace) wait(ctx context.Context) {
+// wait is called after each message. It takes an interval at most.
+func (p *pace) wait() {
 	now := time.Now()
 	if p.due.Before(now) {
 		p.due = now
 	}
 	p.due = p.due.Add(interval)
-	if early := p.due.Sub(now) - burst*interval; early > 0 {
-		select {
-		case <-time.After(early):
-		case <-ctx.Done():
-		}
-	}
+	time.Sleep(p.due.Sub(now) - burst*interval)
 }
