@@ -16,7 +16,7 @@ const (
 	everyone = framed + " hijack-only raw-tcp"
 	entered  = "airlock airlock-serve gorilla gorilla-tuned coder gobwas gobwas-raw gws gws-server xnet"
 	detached = "airlock airlock-serve gorilla gorilla-tuned coder gobwas gws hijack-only"
-	prepared = "gorilla gorilla-tuned gobwas gobwas-raw gws gws-server"
+	prepared = "airlock airlock-serve gorilla gorilla-tuned gobwas gobwas-raw gws gws-server"
 	deflates = "airlock airlock-serve gorilla gorilla-tuned coder gobwas gws gws-server fasthttp"
 	keeps    = "airlock airlock-serve coder gws gws-server"
 	limits   = "airlock airlock-serve gws gws-server"
