@@ -119,9 +119,8 @@ func (in *inflation) drop() {
 	in.inflater, in.event, in.pending = nil, proto.Event{}, false
 }
 
-// inflate returns the next event of the compressed piece under way. "The payload
-// of the message" is that after decompression, to the limit, to UTF-8 and to
-// the caller.
+// inflate returns the next event of the compressed piece under way. To the limit, to
+// UTF-8 and to the caller, a message is what it decompresses to.
 func (c *Conn) inflate(ctx context.Context) (proto.Event, error) {
 	c.rd.recv.Max = uint64(c.maxMessage.Load())
 	in := c.rd.inflation

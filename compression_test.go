@@ -438,14 +438,7 @@ func TestPackedReaderAbandoned(t *testing.T) {
 	if _, err := io.ReadFull(old, head); err != nil {
 		t.Fatal(err)
 	}
-	for _, reader := range readers {
-		if reader.name == "Reader" {
-			continue
-		}
-		if _, _, err := reader.read(ctx, c); !errors.Is(err, websocket.ErrReaderOpen) {
-			t.Errorf("%s beside a stream: got %v, want ErrReaderOpen", reader.name, err)
-		}
-	}
+	checkOthersRefused(t, c, "Reader")
 	_, fresh, err := c.Reader(ctx)
 	if err != nil {
 		t.Fatal(err)

@@ -420,6 +420,22 @@ func leaveAfter(p *wstest.Peer, c *websocket.Conn, while time.Duration) {
 	p.Close()
 }
 
+// checkShutdown shuts g down within a time: 0 is none, a negative one has ended.
+func checkShutdown(t *testing.T, g *websocket.Group, within time.Duration, cut int, err error, took time.Duration) {
+	t.Helper()
+	ctx := t.Context()
+	if within != 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, within)
+		defer cancel()
+	}
+	start := time.Now()
+	n, got := g.Shutdown(ctx)
+	if d := time.Since(start); n != cut || got != err || d != took {
+		t.Errorf("Shutdown = %d, %v after %v, want %d, %v after %v", n, got, d, cut, err, took)
+	}
+}
+
 // TestShutdown: everybody is told, and has as long as ctx and five seconds allow.
 func TestShutdown(t *testing.T) {
 	const never = time.Hour
@@ -447,17 +463,7 @@ func TestShutdown(t *testing.T) {
 			for i, p := range peers {
 				wg.Go(func() { leaveAfter(p, conns[i], tt.answers[i]) })
 			}
-			ctx := t.Context()
-			if tt.ctx != 0 {
-				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, tt.ctx)
-				defer cancel()
-			}
-			start := time.Now()
-			cut, err := g.Shutdown(ctx)
-			if took := time.Since(start); cut != tt.cut || err != tt.err || took != tt.took {
-				t.Errorf("Shutdown = %d, %v after %v, want %d, %v after %v", cut, err, took, tt.cut, tt.err, tt.took)
-			}
+			checkShutdown(t, g, tt.ctx, tt.cut, tt.err, tt.took)
 			for _, c := range conns {
 				select {
 				case <-c.Done():
@@ -468,10 +474,7 @@ func TestShutdown(t *testing.T) {
 			}
 			checkLen(t, g, 0)
 			wg.Wait()
-			start = time.Now()
-			if cut, err := g.Shutdown(t.Context()); cut != 0 || err != nil || time.Since(start) != 0 {
-				t.Errorf("Shutdown again = %d, %v after %v, want nothing to be done", cut, err, time.Since(start))
-			}
+			checkShutdown(t, g, 0, 0, nil, 0) // there is nothing to be done any more
 		})
 	}
 }
@@ -705,17 +708,7 @@ func TestShutdownSlowHandshake(t *testing.T) {
 				upgraded = append(upgraded, slowHandshake(t, &g, while))
 			}
 			synctest.Wait()
-			ctx := t.Context()
-			if tt.ctx > 0 {
-				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, tt.ctx)
-				defer cancel()
-			}
-			start := time.Now()
-			cut, err := g.Shutdown(ctx)
-			if took := time.Since(start); cut != tt.cut || err != tt.err || took != tt.took {
-				t.Errorf("Shutdown = %d, %v after %v, want %d, %v after %v", cut, err, took, tt.cut, tt.err, tt.took)
-			}
+			checkShutdown(t, &g, tt.ctx, tt.cut, tt.err, tt.took)
 			for _, u := range upgraded {
 				checkEnd(t, <-u, 1001, goingAway, true)
 			}

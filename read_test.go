@@ -127,14 +127,7 @@ func TestReadFrame(t *testing.T) {
 		}
 	}
 	p.Expect(frame.Pong, true, "p")
-	for _, reader := range readers {
-		if reader.name == "ReadFrame" {
-			continue
-		}
-		if _, _, err := reader.read(ctx, c); !errors.Is(err, websocket.ErrReaderOpen) {
-			t.Errorf("%s in the middle of a message read by frame: got %v, want ErrReaderOpen", reader.name, err)
-		}
-	}
+	checkOthersRefused(t, c, "ReadFrame")
 	p.SendFrame(frame.Continuation, true, "y")
 	if h, got, err := c.ReadFrame(ctx); err != nil || string(got) != "y" {
 		t.Fatalf("got %v %q, error %v", h, got, err)
@@ -148,6 +141,19 @@ func TestReadFrame(t *testing.T) {
 	_, _, err := c.ReadFrame(ctx)
 	if ce, ok := errors.AsType[*websocket.CloseError](err); !ok || ce.Code != 1000 || ce.Reason != "bye" || ce.Sent {
 		t.Errorf("got %v, want the peer's close", err)
+	}
+}
+
+// checkOthersRefused: while a message is read in one form, all others are refused.
+func checkOthersRefused(t *testing.T, c *websocket.Conn, form string) {
+	t.Helper()
+	for _, reader := range readers {
+		if reader.name == form {
+			continue
+		}
+		if _, _, err := reader.read(t.Context(), c); !errors.Is(err, websocket.ErrReaderOpen) {
+			t.Errorf("%s in the middle of a message read by %s: got %v, want ErrReaderOpen", reader.name, form, err)
+		}
 	}
 }
 

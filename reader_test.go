@@ -75,14 +75,7 @@ func TestReaderAbandoned(t *testing.T) {
 	if _, err := io.ReadFull(old, make([]byte, 2)); err != nil {
 		t.Fatal(err)
 	}
-	for _, reader := range readers {
-		if reader.name == "Reader" {
-			continue
-		}
-		if _, _, err := reader.read(ctx, c); !errors.Is(err, websocket.ErrReaderOpen) {
-			t.Errorf("%s beside a stream: got %v, want ErrReaderOpen", reader.name, err)
-		}
-	}
+	checkOthersRefused(t, c, "Reader")
 	typ, fresh, err := c.Reader(ctx)
 	if err != nil || typ != websocket.Text {
 		t.Fatalf("Reader again: got %v, error %v", typ, err)

@@ -29,9 +29,9 @@ type writer struct {
 	queue queue
 }
 
-// Write sends p as one message, in one frame, compressed where that was agreed
-// on and saves something. It returns when the transport has
-// taken it; p may be used again then.
+// Write sends p as one message, in one frame, compressed where that was agreed on
+// and saves something. It returns when the transport has taken it; p may be used
+// again then.
 //
 // ErrInvalidText means that nothing was sent, and so does an error of
 // Compression.Compress. One that wraps ctx.Err() but is no *CloseError means the
