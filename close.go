@@ -29,7 +29,8 @@ const (
 // It takes as long as the peer does, but no longer than ctx and five seconds
 // allow; then the transport is closed all the same. With a ctx that has ended
 // already, the close frame is still sent, if that takes no longer than a second.
-// Messages of TrySend that wait in the queue are sent before, within the same time.
+// Messages of TrySend that wait in the queue are sent before, in four fifths of that
+// time at most. What is written meanwhile is not sent: it fails when all this is over.
 // Messages that still arrive go to a read under way, or are dropped.
 //
 // Close returns nil when both close frames have passed, whoever sent the first
@@ -144,6 +145,9 @@ func (c *Conn) violated(ctx context.Context, err error) error {
 // instructed to _Fail the WebSocket Connection_" (RFC 6455, section 7.1.7).
 func (c *Conn) fail(ctx context.Context, e *CloseError) error {
 	e = c.settle(e)
+	if s := c.rd.polled; s != nil {
+		s.poller.leave(s)
+	}
 	// The peer is told even if the read that found this out has no time left.
 	// Lingering is for the peer's good, and is bounded by that read.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
@@ -204,7 +208,9 @@ func (c *Conn) sendClose(ctx context.Context) error {
 		return nil // it was sent
 	}
 	c.wr.interrupt.watch(ctx)
-	err = c.transmit(h, payload)
+	if err = c.transmit(h, payload); err == nil {
+		err = c.flushHeld()
+	}
 	c.said.Store(err == nil)
 	return err
 }
@@ -247,4 +253,7 @@ func (c *Conn) end(closeStream func() error) {
 		c.leaveAll()
 		close(c.done)
 	})
+	if s := c.polled.Load(); s != nil {
+		s.poller.wake(s)
+	}
 }

@@ -3,6 +3,7 @@ package websocket
 import (
 	"context"
 	"fmt"
+	"log"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -61,11 +62,14 @@ type Conn struct {
 	writeTimeout time.Duration // 0: none
 	maxMessage   atomic.Int64  // 0: no limit
 
+	polled atomic.Pointer[polled] // nil: no Poller serves it
+
 	rd    reader // of whoever has rd.turn
 	wr    writer // of whoever has wr.frame
 	pings pings
 
 	membership membership
+	errorLog   *log.Logger // of the http.Server; nil: the standard one
 
 	received, sent              atomic.Uint64 // messages
 	bytesReceived, bytesWritten atomic.Uint64
@@ -166,8 +170,8 @@ type Stats struct {
 	// protocol and the transport: without TLS, without the opening handshake.
 	BytesReceived, BytesSent uint64
 
-	// Queued is how many bytes of messages wait in the queue of TrySend, or are
-	// being sent from it.
+	// Queued is how much of Options.SendQueue is taken by messages of TrySend that
+	// wait in the queue, or are being sent from it: their bytes, and 64 for each.
 	Queued int
 
 	// RTT is the time that the peer took to answer the last ping it answered,
@@ -285,6 +289,10 @@ func (c *Conn) ReadFrame(ctx context.Context) (frame.Header, []byte, error) {
 // Pings and pongs may be written at any time. A close frame may not: Close
 // sends it and sees the closing handshake through.
 func (c *Conn) WriteFrame(ctx context.Context, op frame.Opcode, fin bool, payload []byte) error {
+	return c.afterEnd(ctx, c.writeOwnFrame(ctx, op, fin, payload))
+}
+
+func (c *Conn) writeOwnFrame(ctx context.Context, op frame.Opcode, fin bool, payload []byte) error {
 	if op == frame.Close {
 		return fmt.Errorf("websocket: a close frame is sent by Close")
 	}

@@ -18,11 +18,13 @@ const module = "github.com/airlock-go/websocket"
 // ours is what each package may import of this module. Tests may import what
 // they test, the public packages, and wstest.
 var ours = map[string][]string{
-	".":                         {"frame", "internal/deflate", "internal/field", "internal/proto"},
+	".":                         {"frame", "internal/deflate", "internal/field", "internal/netpoll", "internal/proto"},
 	"frame":                     {},
 	"internal/deflate":          {},
 	"internal/field":            {},
+	"internal/netpoll":          {},
 	"internal/proto":            {"frame"},
+	"internal/survive":          {".", "frame"},
 	"internal/wstest":           {".", "frame"},
 	"conformance":               {"frame"},
 	"conformance/cmd/wsconform": {"conformance"},

@@ -83,6 +83,38 @@ func readFrames(ctx context.Context, c *websocket.Conn) (typ websocket.MessageTy
 	}
 }
 
+// An echoer answers every message with itself, and returns why there are no more.
+type echoer struct {
+	name string
+	run  func(t *testing.T, c *websocket.Conn) error
+}
+
+// echoers are the forms of reading, and those of being called. poller is for one of
+// the latter.
+func echoers(poller *websocket.Poller) []echoer {
+	all := []echoer{
+		{"Serve", func(t *testing.T, c *websocket.Conn) error {
+			w := newWitness(t)
+			c.Serve(w)
+			return <-w.end
+		}},
+		{"Poller", func(t *testing.T, c *websocket.Conn) error { return servedBy(poller, c, newWitness(t)) }},
+	}
+	for _, reader := range readers {
+		all = append(all, echoer{reader.name, func(t *testing.T, c *websocket.Conn) error {
+			for {
+				typ, data, err := reader.read(t.Context(), c)
+				if err != nil {
+					return err
+				}
+				// What follows a failed write is a failed read.
+				_ = c.Write(t.Context(), typ, data)
+			}
+		}})
+	}
+	return all
+}
+
 // chops are ways in which bytes can arrive.
 var chops = []struct {
 	name string
@@ -98,23 +130,17 @@ var chops = []struct {
 func TestDialogues(t *testing.T) {
 	all := wstest.Dialogues(t, dialogues)
 	wstest.OnEach(t, func(t *testing.T, connect wstest.Connect) {
-		for _, reader := range readers {
+		poller, err := websocket.NewPoller(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer poller.Close()
+		for _, echo := range echoers(poller) {
 			for _, chop := range chops {
 				for _, d := range all {
-					t.Run(reader.name+"/"+chop.name+"/"+d.Name, func(t *testing.T) {
+					t.Run(echo.name+"/"+chop.name+"/"+d.Name, func(t *testing.T) {
 						c, p := connect(t, nil)
-						echoed := make(chan error, 1)
-						go func() {
-							for {
-								typ, data, err := reader.read(t.Context(), c)
-								if err != nil {
-									echoed <- err
-									return
-								}
-								// What follows a failed write is a failed read.
-								_ = c.Write(t.Context(), typ, data)
-							}
-						}()
+						echoed := async(func() error { return echo.run(t, c) })
 						for rest := d.Sent; len(rest) > 0; {
 							n := min(chop.size, len(rest))
 							if _, err := p.Write(rest[:n]); err != nil {

@@ -42,8 +42,10 @@
 // into an answer; stream.go is what a transport has to give; read.go, write.go,
 // compression.go, close.go and keepalive.go turn its bytes into messages, by the
 // rules in internal/proto, with the compressor in internal/deflate and the wire
-// format in [frame]. queue.go, prepared.go, group.go and limiter.go are for many
-// connections.
+// format in [frame]. serve.go calls handlers, and cork.go holds their replies
+// together; poller.go does the same for connections without a goroutine each, with
+// internal/netpoll. queue.go, prepared.go, group.go and limiter.go are for many
+// connections, too.
 //
 // [frame]: https://pkg.go.dev/github.com/airlock-go/websocket/frame
 package websocket

@@ -204,6 +204,10 @@ var (
 	ErrTooManyFromAddress = errors.New("websocket: there are as many connections from one address as the limiter allows")
 )
 
+// ErrPanic: a Handler has panicked in OnMessage. It is found in the tree of the
+// CloseError, whose text has the value of the panic.
+var ErrPanic = errors.New("the handler panicked")
+
 // Calls that cannot be made now. The connection is not affected.
 var (
 	// ErrReaderOpen: a message was begun by another form of reading. One that
@@ -222,6 +226,10 @@ var (
 	// ErrBackpressure: the queue of TrySend has no room for the message, because
 	// the peer does not take those that are in it.
 	ErrBackpressure = errors.New("websocket: the peer is too slow: its queue is full")
+
+	// ErrPollerClosed: the Poller was closed. Here the connection is affected: it is
+	// closed.
+	ErrPollerClosed = errors.New("websocket: the poller is closed")
 
 	// ErrInvalidText: a text message, or a close reason, that this end wanted
 	// to send is not UTF-8 (RFC 6455, section 5.6). Nothing was sent.

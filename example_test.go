@@ -529,6 +529,49 @@ func shutDown(ctx context.Context, web *http.Server, group *websocket.Group) (cu
 	return cut, errors.Join(err, <-pages)
 }
 
+// follower is who follows a market: the callbacks of a connection, and what is known
+// about it, in place of the local variables of a loop.
+type follower struct{ topics []string }
+
+func (f *follower) OnMessage(c *websocket.Conn, m websocket.Message) error {
+	f.topics = append(f.topics, string(m.Data)) // m.Data is the library's again afterwards
+	return c.Write(context.Background(), websocket.Text, []byte("following "+string(m.Data)))
+}
+
+func (f *follower) OnClose(_ *websocket.Conn, err error) {
+	fmt.Println("gone:", f.topics, websocket.CloseStatus(err))
+}
+
+// Connections that wait most of the time, and are many. The HTTP handler returns, so
+// neither it nor a goroutine of its own is there for one that says nothing.
+func ExamplePoller() {
+	poller, err := websocket.NewPoller(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer poller.Close() // behind http.Server.Shutdown and Group.Shutdown
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Upgrade(w, r, nil)
+		if err != nil {
+			return
+		}
+		// r and its context are for this handler only.
+		poller.Serve(c, new(follower))
+	}))
+	defer server.Close()
+
+	client := connect(server, "/")
+	client.send("tea")
+	fmt.Println(client.receive())
+	client.send("coffee")
+	fmt.Println(client.receive())
+	client.close()
+	// Output:
+	// following tea
+	// following coffee
+	// gone: [tea coffee] 1000 (normal closure)
+}
+
 // Behind a proxy every request comes from the proxy. Who is behind it says a field
 // that the proxy sets, whatever the client had put there: nginx does that with
 // "proxy_set_header X-Real-IP $remote_addr".

@@ -52,7 +52,9 @@ type Compression struct {
 	//
 	// It must not keep or change dict and p, and may be called by many
 	// goroutines at once. A result that ends in any other way, or an error, fails
-	// the call that sends the message, and nothing is sent.
+	// the call that sends the message, and nothing is sent. From the queue of
+	// TrySend, where nobody is called, the message goes uncompressed instead, and
+	// after a panic, too.
 	Compress func(dst, dict, p []byte) ([]byte, error)
 }
 

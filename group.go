@@ -112,10 +112,6 @@ func (g *Group) Broadcast(m *PreparedMessage) (skipped int) {
 // that of ctx if it has ended before. Every call waits for the same end; one after it
 // returns at once.
 //
-// While a connection is being closed, writes to it fail. A handler that returns for
-// that reason, and has deferred CloseNow, cuts the closing handshake short; one that
-// goes on reading until the end, or is called by Serve, does not.
-//
 // Run it beside http.Server.Shutdown, which knows nothing of connections that have
 // been upgraded, and neither closes them nor waits for them.
 func (g *Group) Shutdown(ctx context.Context) (cut int, err error) {

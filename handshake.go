@@ -59,7 +59,8 @@ type Options struct {
 	// OnReject, if not nil, writes the response of a refused handshake in place
 	// of the library: another body, another status. It is called with all
 	// fields set that the refusal needs, so it only has to write. Connection is
-	// among them: a refused connection is closed and must stay so.
+	// among them: a refused connection is closed and must stay so. It may take its
+	// time: the place of the Limiter has been given back.
 	OnReject func(w http.ResponseWriter, r *http.Request, err *HandshakeError)
 
 	// Compression, if not nil, compresses messages for clients that offer
@@ -87,7 +88,8 @@ type Options struct {
 	WriteTimeout time.Duration
 
 	// SendQueue is how many bytes of messages TrySend may keep for a peer that
-	// does not take them. 0: 64 KiB; negative: no limit.
+	// does not take them. Each message counts 64 more than it has. 0: 64 KiB;
+	// negative: no limit.
 	SendQueue int
 
 	// Group, if not nil, is joined by every connection. While it is shutting
@@ -137,23 +139,29 @@ func Upgrade(w http.ResponseWriter, r *http.Request, opts *Options) (*Conn, erro
 	if opts == nil {
 		opts = new(Options)
 	}
+	c, err := upgrade(w, r, opts)
+	if refusal, ok := errors.AsType[*HandshakeError](err); ok {
+		refusal.answer(w, r, opts)
+	}
+	return c, err
+}
+
+// upgrade makes the connection, or a refusal that is still to be answered. That may
+// take long, so it is given nothing on trust any more.
+func upgrade(w http.ResponseWriter, r *http.Request, opts *Options) (*Conn, error) {
 	via := newSwitcher(w)
 	trust := admission{limiter: opts.Limiter, group: opts.Group}
 	defer trust.end()
 	d, refusal := decide(r, opts, via, &trust)
 	if refusal != nil {
-		refusal.answer(w, r, opts)
 		return nil, refusal
 	}
 	conn, early, err := via.switchProtocols(d, opts)
-	if refusal, ok := errors.AsType[*HandshakeError](err); ok {
-		refusal.answer(w, r, opts)
-		return nil, refusal
-	}
 	if err != nil {
 		return nil, err
 	}
 	c := newConn(newHijacked(conn, early), d, opts)
+	c.errorLog = errorLog(r)
 	trust.complete(c)
 	return c, nil
 }

@@ -10,9 +10,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/airlock-go/websocket/internal/field"
+	"github.com/airlock-go/websocket/internal/netpoll"
 )
 
 // switcher switches a connection from HTTP/1 to the WebSocket Protocol, if the
@@ -223,6 +225,25 @@ func (s *hijacked) Abort() error {
 		return err
 	}
 	return s.Close()
+}
+
+// Descriptor: a type that wraps the connection may have read more than it gave.
+func (s *hijacked) Descriptor() syscall.RawConn {
+	if !s.Direct() {
+		return nil
+	}
+	raw, err := s.Conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+func (s *hijacked) TryRead(descriptor syscall.RawConn, p []byte) (int, error) {
+	if len(s.early) > 0 {
+		return s.Read(p)
+	}
+	return netpoll.Read(descriptor, p)
 }
 
 // Direct: only what net/http got from the kernel itself. A type that wraps one

@@ -52,13 +52,28 @@ func (c *Conn) beginWait() wait {
 		rd.interrupt.arm(time.Time{}, 0)
 		return wait{}
 	}
+	if s := rd.polled; s != nil && s.wait.patience > 0 {
+		return s.wait
+	}
 	w := wait{began: time.Now(), underway: rd.recv.Open() != 0 || rd.lo < rd.hi}
 	if !w.underway {
 		rd.vigil.message()
 	}
 	w.patience = rd.vigil.patience(c.keepAlive, w.underway)
-	rd.interrupt.arm(w.began.Add(w.patience), w.patience)
+	if rd.polled != nil {
+		rd.interrupt.arm(time.Time{}, 0)
+	} else {
+		rd.interrupt.arm(w.began.Add(w.patience), w.patience)
+	}
 	return w
+}
+
+// heard: n bytes have come, and the wait is over.
+func (c *Conn) heard(w wait, n int) {
+	c.rd.vigil.heard(w, n)
+	if s := c.rd.polled; s != nil {
+		s.forgetWait()
+	}
 }
 
 // endWait decides what a read deadline that has expired means: the end of ctx,
@@ -206,7 +221,7 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 	done := make(chan time.Duration, 1)
 	defer c.pings.abandon(done)
 	if err := c.writeFrame(ctx, between, frame.Header{Opcode: frame.Ping, Fin: true}, c.pings.begin(done)); err != nil {
-		return 0, err
+		return 0, c.afterEnd(ctx, err)
 	}
 	select {
 	case rtt := <-done:

@@ -48,6 +48,18 @@ var waiters = []struct {
 		return context.Cause(ended)
 	}},
 	{"Serve", func(c *websocket.Conn) error { return c.Serve(new(recorder)) }},
+	{"Poller", func(c *websocket.Conn) error {
+		p, err := websocket.NewPoller(nil)
+		if err != nil {
+			return err
+		}
+		defer p.Close()
+		h := make(onClose, 1)
+		if err := p.Serve(c, h); err != nil {
+			return err
+		}
+		return <-h
+	}},
 	{"NetConn", func(c *websocket.Conn) error {
 		_, err := c.NetConn(context.Background(), websocket.Text).Read(make([]byte, 1))
 		return err
@@ -64,6 +76,13 @@ var waiters = []struct {
 		}
 	}},
 }
+
+// onClose is a Handler that says when its connection has ended.
+type onClose chan error
+
+func (onClose) OnMessage(*websocket.Conn, websocket.Message) error { return nil }
+
+func (h onClose) OnClose(_ *websocket.Conn, err error) { h <- err }
 
 func TestKeepAliveDeadPeer(t *testing.T) {
 	for _, waiter := range waiters {
@@ -477,4 +496,108 @@ func TestManyPings(t *testing.T) {
 		p.SendFrame(frame.Pong, true, payload)
 	}
 	wg.Wait()
+}
+
+// answer reads until a message comes, and answers n pings at least and all that come.
+func answer(p *wstest.Peer, pings int) (string, error) {
+	for {
+		h, payload, err := p.ReadFrame()
+		if err != nil {
+			return "", err
+		}
+		if h.Opcode != frame.Ping {
+			return string(payload), nil
+		}
+		p.SendFrame(frame.Pong, true, string(payload))
+		if pings--; pings == 0 {
+			p.SendText("alive")
+		}
+	}
+}
+
+// TestKeepAliveSockets: what the tests with a fake clock see of the rest holds for
+// sockets, which have no such clock. A socket that waits in a Poller has no read
+// deadline, and others keep watch.
+func TestKeepAliveSockets(t *testing.T) {
+	tests := []struct {
+		name      string
+		keepAlive time.Duration
+		test      func(t *testing.T, s *serving)
+	}{
+		{"a silent peer", 50 * time.Millisecond, func(t *testing.T, s *serving) {
+			w := newWitness(t)
+			_, p := s.serve(t, w)
+			p.ExpectPing()
+			p.ExpectEOF()
+			if err := next(t, w.end); !errors.Is(err, websocket.ErrKeepAlive) {
+				t.Errorf("got %v", err)
+			}
+		}},
+		{"a peer that answers", 500 * time.Millisecond, func(t *testing.T, s *serving) {
+			_, p := s.serve(t, newWitness(t))
+			if got, err := answer(p, 3); err != nil || got != "alive" {
+				t.Errorf("got %q, error %v", got, err)
+			}
+		}},
+		{"a message in drips", 300 * time.Millisecond, func(t *testing.T, s *serving) {
+			w := newWitness(t)
+			c, p := s.serve(t, w)
+			tick := time.NewTicker(20 * time.Millisecond)
+			defer tick.Stop()
+			for _, b := range wstest.Frame(frame.Text, true, make([]byte, 10_000)) {
+				if _, err := p.Write([]byte{b}); err != nil || c.Err() != nil {
+					break
+				}
+				<-tick.C
+			}
+			p.CloseWrite()
+			p.ExpectClose(1008, websocket.ErrSlowMessage.Error())
+			if err := next(t, w.end); !errors.Is(err, websocket.ErrSlowMessage) {
+				t.Errorf("got %v", err)
+			}
+		}},
+		{"a busy handler", 500 * time.Millisecond, func(t *testing.T, s *serving) {
+			silent := newWitness(t)
+			_, p := s.serve(t, doing(t, func(c *websocket.Conn, m websocket.Message) error {
+				select {
+				case <-silent.end: // after more than two times KeepAlive
+				case <-c.Done():
+				}
+				return c.Write(context.Background(), m.Type, m.Data)
+			}))
+			p.SendText("work")
+			s.serve(t, silent)
+			if got, err := answer(p, 0); err != nil || got != "work" {
+				t.Errorf("got %q, error %v", got, err)
+			}
+		}},
+		{"somebody else reads", 500 * time.Millisecond, func(t *testing.T, s *serving) {
+			w := newWitness(t)
+			w.onMessage = func(c *websocket.Conn, m websocket.Message) error {
+				if w.messages > 1 {
+					return c.Write(context.Background(), m.Type, m.Data)
+				}
+				_, _, err := c.Read(context.Background()) // which leaves a deadline
+				return err
+			}
+			_, p := s.serve(t, w)
+			p.SendText("read")
+			p.SendText("on")
+			if got, err := answer(p, 2); err != nil || got != "alive" {
+				t.Errorf("got %q, error %v", got, err)
+			}
+			p.ExpectPing() // and now nothing
+			if err := next(t, w.end); !errors.Is(err, websocket.ErrKeepAlive) {
+				t.Errorf("got %v", err)
+			}
+		}},
+	}
+	for _, with := range services[:2] {
+		for _, test := range tests {
+			t.Run(with.name+"/"+test.name, func(t *testing.T) {
+				t.Parallel()
+				test.test(t, with.start(t, &websocket.Options{KeepAlive: test.keepAlive}, 0))
+			})
+		}
+	}
 }

@@ -442,6 +442,43 @@ func TestPlaceGivenBack(t *testing.T) {
 	}
 }
 
+// TestRefusedHoldsNothing: what OnReject takes its time for is nobody's place any
+// more, and no Shutdown waits for it.
+func TestRefusedHoldsNothing(t *testing.T) {
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, tt := range failures {
+		if tt.panics {
+			continue // so it is not refused
+		}
+		t.Run(tt.name, func(t *testing.T) {
+			l, w, opts := &websocket.Limiter{Max: 1, MaxPerAddress: 1}, newFakeWriter(), tt.opts
+			opts.Limiter, opts.Group = l, new(websocket.Group)
+			if tt.prepare != nil {
+				tt.prepare(w, &opts)
+			}
+			calls := 0
+			opts.OnReject = func(http.ResponseWriter, *http.Request, *websocket.HandshakeError) {
+				calls++
+				checkTaken(t, l, 0)
+				enter(t, &websocket.Options{Limiter: l})
+				if cut, _ := opts.Group.Shutdown(over); cut != 0 {
+					t.Errorf("Shutdown waited for %d", cut)
+				}
+			}
+			_, err := websocket.Upgrade(w, wstest.Request(), &opts)
+			want := 0
+			if _, ok := errors.AsType[*websocket.HandshakeError](err); ok {
+				want = 1
+			}
+			if calls != want || err == nil {
+				t.Errorf("Upgrade = %v, OnReject was called %d times", err, calls)
+			}
+			checkTaken(t, l, want) // by who came meanwhile
+		})
+	}
+}
+
 // TestPlacePanics: over a socket, too.
 func TestPlacePanics(t *testing.T) {
 	l := &websocket.Limiter{Max: 1}

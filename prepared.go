@@ -103,11 +103,17 @@ func (m *PreparedMessage) variant(d *deflation, compress bool) encoded {
 
 // WritePrepared is like [Conn.Write] for a message that was prepared.
 func (c *Conn) WritePrepared(ctx context.Context, m *PreparedMessage) error {
-	compress := c.wr.deflation.wanted(m.Size())
+	return c.afterEnd(ctx, c.writePrepared(ctx, m))
+}
+
+func (c *Conn) writePrepared(ctx context.Context, m *PreparedMessage) error {
+	d := c.wr.deflation
+	compress := d.wanted(m.Size())
 	if err := c.take(ctx, c.wr.message, "write"); err != nil {
 		return err
 	}
 	defer c.wr.message.unlock()
+	e := m.variant(d, compress)
 	if err := c.take(ctx, c.wr.frame, "write"); err != nil {
 		return err
 	}
@@ -118,28 +124,16 @@ func (c *Conn) WritePrepared(ctx context.Context, m *PreparedMessage) error {
 	if err := c.sendOwed(ctx); err != nil {
 		return err
 	}
-	b, err := c.encodePrepared(m, compress)
-	if err != nil {
-		return err
+	if _, err := c.wr.send.Checked(m.op, e.compressed, nil); err != nil {
+		return sendError(err)
 	}
 	c.wr.interrupt.watch(ctx)
-	if err := c.putFrame(b); err != nil {
+	if err := c.putFrame(e.frame); err != nil {
 		return c.unsent(ctx, err)
-	}
-	c.sent.Add(1)
-	return nil
-}
-
-// encodePrepared returns the frame that m is on this connection, as good as sent.
-// The caller has the turns to send a message and a frame.
-func (c *Conn) encodePrepared(m *PreparedMessage, compress bool) ([]byte, error) {
-	d := c.wr.deflation
-	e := m.variant(d, compress)
-	if _, err := c.wr.send.Checked(m.op, e.compressed, nil); err != nil {
-		return nil, sendError(err)
 	}
 	if e.compressed {
 		d.keep(m.data)
 	}
-	return e.frame, nil
+	c.sent.Add(1)
+	return nil
 }

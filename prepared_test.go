@@ -511,14 +511,19 @@ func TestWritePreparedEnds(t *testing.T) {
 		c, p := wstest.Memory(t, nil)
 		closing := async(func() error { return c.Close(t.Context(), websocket.CloseNormal, "") })
 		p.ExpectClose(1000, "")
+		var sent []<-chan error
 		for _, sender := range preparedSenders {
-			if err := sender.send(c, m); err != c.Err() || err == nil {
-				t.Errorf("%s while the connection ends: got %v, want %v", sender.name, err, c.Err())
-			}
+			sent = append(sent, async(func() error { return sender.send(c, m) }))
 		}
+		synctest.Wait()
 		p.SendClose(1000, "")
 		if err := <-closing; err != nil {
 			t.Error(err)
+		}
+		for i, sender := range preparedSenders {
+			if err := <-sent[i]; err != c.Err() || err == nil {
+				t.Errorf("%s while the connection ends: got %v, want %v", sender.name, err, c.Err())
+			}
 		}
 	})
 }

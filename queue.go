@@ -13,7 +13,7 @@ import (
 // queue holds the messages of TrySend until they are sent. As long as there are
 // any, a goroutine is at work on them; an empty queue is nothing.
 type queue struct {
-	limit int // in bytes; 0: none
+	limit int // of size; 0: none
 
 	mu      sync.Mutex
 	waiting []queued
@@ -24,19 +24,25 @@ type queue struct {
 
 // queued is a message of TrySend or TrySendPrepared.
 type queued struct {
-	op       frame.Opcode
 	data     []byte
 	prepared *PreparedMessage // in place of data
+	op       frame.Opcode
 	compress bool
 }
 
-// size is what the message counts for. An empty one takes room, too.
-func (m *queued) size() int {
+// queuedOverhead is what a message counts for besides its own bytes: about what it
+// costs to keep a small one, with the room that its slices have to grow. Else the
+// limit would not be one of memory.
+const queuedOverhead = 64
+
+func (m *queued) len() int {
 	if m.prepared != nil {
-		return max(1, m.prepared.Size())
+		return m.prepared.Size()
 	}
-	return max(1, len(m.data))
+	return len(m.data)
 }
+
+func (m *queued) size() int { return queuedOverhead + m.len() }
 
 // TrySend sends a copy of p as one message, and waits for nothing: the message is
 // put in a queue, from which it goes out as soon as the peer takes it. Messages
@@ -47,8 +53,8 @@ func (m *queued) size() int {
 // with this message it would hold more than Options.SendQueue. The message is
 // dropped then, and the connection is as before; who needs all of them closes it.
 // ErrInvalidText means that the message is no UTF-8. Any other error is the
-// *CloseError of the connection. One of Compression.Compress makes a message go
-// uncompressed.
+// *CloseError of the connection. Compression.Compress is called later; where it
+// fails or panics, the message goes uncompressed, and the panic is logged.
 func (c *Conn) TrySend(typ MessageType, p []byte) error {
 	op, err := typ.opcode()
 	if err != nil {
@@ -77,7 +83,7 @@ func (c *Conn) enqueue(m queued) error {
 	if q.limit > 0 && q.size > 0 && q.size+m.size() > q.limit {
 		return ErrBackpressure
 	}
-	m.data, m.compress = slices.Clone(m.data), c.wr.deflation.wanted(m.size())
+	m.data, m.compress = slices.Clone(m.data), c.wr.deflation.wanted(m.len())
 	q.waiting = append(q.waiting, m)
 	q.size += m.size()
 	if !q.running {
@@ -87,7 +93,7 @@ func (c *Conn) enqueue(m queued) error {
 	return nil
 }
 
-// held returns the bytes in the queue.
+// held returns how much of the limit is taken.
 func (q *queue) held() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -101,7 +107,7 @@ func (q *queue) next() []queued {
 	defer q.mu.Unlock()
 	n := 0
 	for room := bufferSize; n < len(q.waiting); n++ {
-		room -= frame.MaxHeaderSize + q.waiting[n].size()
+		room -= frame.MaxHeaderSize + q.waiting[n].len()
 		if room < 0 && n > 0 {
 			break
 		}
@@ -154,6 +160,16 @@ func (c *Conn) sendQueued() ([]queued, error) {
 		return nil, err
 	}
 	defer c.wr.message.unlock()
+	buf, scratch := buffers.Get().(*buffer), packed.Get().(*[]byte)
+	defer buffers.Put(buf)
+	defer packed.Put(scratch)
+	var h frame.Header
+	var large []byte
+	b, batch := buf[:0], c.wr.queue.next()
+	for i := range batch {
+		b, h, large = c.layOut(b, scratch, &batch[i])
+	}
+	// Control frames have not waited for all that.
 	if err := c.take(ctx, c.wr.frame, "write"); err != nil {
 		return nil, err
 	}
@@ -161,57 +177,63 @@ func (c *Conn) sendQueued() ([]queued, error) {
 	if err := c.sendOwed(ctx); err != nil {
 		return nil, err
 	}
-	c.wr.interrupt.watch(ctx)
-	buf := buffers.Get().(*buffer)
-	defer buffers.Put(buf)
-	b, batch := buf[:0], c.wr.queue.next()
-	for i := range batch {
-		var err error
-		if b, err = c.layOut(b, &batch[i]); err != nil {
-			return nil, err
-		}
+	if _, err := c.wr.send.Checked(frame.Binary, false, nil); err != nil {
+		return nil, err
 	}
-	if err := c.putFrame(b); err != nil {
+	c.wr.interrupt.watch(ctx)
+	var err error
+	if large != nil {
+		err = c.transmit(h, large)
+	} else {
+		err = c.putFrame(b)
+	}
+	if err != nil {
 		return nil, c.unsent(ctx, err)
 	}
 	c.sent.Add(uint64(len(batch)))
 	return batch, nil
 }
 
-// layOut appends m to b. One that does not fit a buffer is alone, and is sent at
-// once.
-func (c *Conn) layOut(b []byte, m *queued) ([]byte, error) {
+// layOut appends m to b, compressed if it is to be, as good as sent: if it cannot be,
+// nothing comes behind it. A message that does not fit a buffer is alone; its frame
+// is returned in place of b, or as header and payload.
+func (c *Conn) layOut(b []byte, scratch *[]byte, m *queued) (frames []byte, h frame.Header, large []byte) {
+	d := c.wr.deflation
 	if m.prepared != nil {
-		e, err := c.encodePrepared(m.prepared, m.compress)
-		if err != nil || len(e) <= bufferSize {
-			return append(b, e...), err
+		e := m.prepared.plain
+		c.contain(func() { e = m.prepared.variant(d, m.compress) })
+		if e.compressed {
+			d.keep(m.prepared.data)
 		}
-		if err := c.putFrame(e); err != nil {
-			return b, c.unsent(context.Background(), err)
+		if len(e.frame) > bufferSize {
+			return e.frame, h, nil
 		}
-		return b, nil
+		return append(b, e.frame...), h, nil
 	}
 	payload, compressed := m.data, false
 	if m.compress {
-		scratch := packed.Get().(*[]byte)
-		defer packed.Put(scratch)
 		// A compressor that fails leaves the message as it was.
-		payload, compressed, _ = c.wr.deflation.pack(scratch, c.wr.deflation.window, m.data)
-	}
-	h, err := c.wr.send.Checked(m.op, compressed, payload)
-	if err != nil {
-		return b, err
+		c.contain(func() { payload, compressed, _ = d.pack(scratch, d.window, m.data) })
 	}
 	if compressed {
-		c.wr.deflation.keep(m.data)
+		d.keep(m.data)
 	}
-	if frame.MaxHeaderSize+len(payload) <= bufferSize {
-		return append(frame.Append(b, h), payload...), nil
+	h = frame.Header{Fin: true, RSV1: compressed, Opcode: m.op, Length: uint64(len(payload))}
+	if frame.MaxHeaderSize+len(payload) > bufferSize {
+		return b, h, payload
 	}
-	if err := c.transmit(h, payload); err != nil {
-		return b, c.unsent(context.Background(), err)
-	}
-	return b, nil
+	return append(frame.Append(b, h), payload...), h, nil
+}
+
+// contain calls pack, and with it a compressor of the program's, whose panic would
+// end the program, for nobody else is above it.
+func (c *Conn) contain(pack func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.logPanic(v)
+		}
+	}()
+	pack()
 }
 
 // awaitQueue waits until the queue is empty, which it is, too, when the connection

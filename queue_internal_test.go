@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -174,16 +175,61 @@ func TestEmptyQueueIsNothing(t *testing.T) {
 		synctest.Wait()
 		checkNothingQueued(t, c)
 	})
-	q := queue{running: true, size: bufferSize + 6, waiting: []queued{{data: make([]byte, bufferSize)}, {data: []byte("second")}}}
-	first := q.next()
-	if !q.forget(first, nil) || q.size != 6 {
-		t.Errorf("%d bytes are left, want 6", q.size)
+	q := queue{running: true, waiting: []queued{{data: make([]byte, bufferSize)}, {data: []byte("second")}}}
+	for i := range q.waiting {
+		q.size += q.waiting[i].size()
+	}
+	first, second := q.next(), q.waiting[0].size()
+	if !q.forget(first, nil) || q.size != second {
+		t.Errorf("%d bytes are left, want %d", q.size, second)
 	}
 	if len(first) != 1 || first[0].data != nil {
 		t.Error("what has been sent is held as long as there is more")
 	}
 	if second := q.next(); len(second) != 1 || string(second[0].data) != "second" {
 		t.Errorf("got %d messages behind, want 1", len(second))
+	}
+}
+
+// TestQueueMemory: what a full queue holds is about what the option says, however
+// small the messages are.
+func TestQueueMemory(t *testing.T) {
+	for _, size := range []int{0, 1, 10, 100, 1000, 10_000} {
+		c, _ := newWire(t, nil, nil)
+		c.wr.message <- struct{}{} // so that none leaves
+		p := make([]byte, size)
+		for n := 0; n < defaultSendQueue && c.TrySend(Binary, p) == nil; n++ {
+		}
+		q := &c.wr.queue
+		held := cap(q.waiting) * int(reflect.TypeFor[queued]().Size())
+		for _, m := range q.waiting {
+			held += cap(m.data)
+		}
+		if got := float64(held) / defaultSendQueue; got < 0.5 || got > 1.5 {
+			t.Errorf("%d messages of %d bytes take %.2f of what the queue may hold", len(q.waiting), size, got)
+		}
+		if got := c.Stats().Queued; got > defaultSendQueue || got <= defaultSendQueue-size-queuedOverhead {
+			t.Errorf("a queue that is full for %d bytes has %d of %d", size, got, defaultSendQueue)
+		}
+		c.CloseNow()
+	}
+}
+
+// TestQueueCopiesNoLarge: a message that does not fit a buffer leaves from where it
+// is, or a broadcast of a large one would be there once for each peer that is slow.
+func TestQueueCopiesNoLarge(t *testing.T) {
+	c, _ := newWire(t, nil, nil)
+	p := make([]byte, bufferSize)
+	m, err := NewPreparedMessage(Binary, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var buf buffer
+	if frames, _, _ := c.layOut(buf[:0], nil, &queued{prepared: m}); &frames[0] != &m.plain.frame[0] {
+		t.Error("a prepared message was copied")
+	}
+	if frames, _, large := c.layOut(buf[:0], nil, &queued{op: frame.Binary, data: p}); len(frames) > 0 || &large[0] != &p[0] {
+		t.Error("a message was copied")
 	}
 }
 

@@ -18,11 +18,13 @@ import (
 	"github.com/airlock-go/websocket/internal/wstest"
 )
 
-// queuers are the ways into the queue, which all must give the same messages.
-var queuers = []struct {
+type queuer struct {
 	name string
 	send func(c *websocket.Conn, typ websocket.MessageType, p []byte) error
-}{
+}
+
+// queuers are the ways into the queue, which all must give the same messages.
+var queuers = []queuer{
 	{"TrySend", func(c *websocket.Conn, typ websocket.MessageType, p []byte) error { return c.TrySend(typ, p) }},
 	{"TrySendPrepared", func(c *websocket.Conn, typ websocket.MessageType, p []byte) error {
 		m, err := websocket.NewPreparedMessage(typ, p)
@@ -39,6 +41,9 @@ func onQueuers(t *testing.T, test func(t *testing.T, send func(*websocket.Conn, 
 		bubble(t, queuer.name, func(t *testing.T) { test(t, queuer.send) })
 	}
 }
+
+// overhead is what each message in the queue counts for besides its bytes.
+const overhead = 64
 
 // stalledPipe is what the transport holds of a peer that does not read.
 const stalledPipe = 1000
@@ -116,6 +121,7 @@ func TestTrySendRefuses(t *testing.T) {
 // TestSendQueue: how much the queue of a peer that does not read takes. What it
 // does not take is dropped, and nothing else is.
 func TestSendQueue(t *testing.T) {
+	const byDefault = 64 << 10
 	type message struct {
 		size int
 		ok   bool
@@ -125,14 +131,15 @@ func TestSendQueue(t *testing.T) {
 		limit    int
 		messages []message
 	}{
-		{"up to the limit", 6000, []message{{5000, true}, {999, true}, {1, true}, {1, false}, {5000, false}}},
-		{"one over the limit", 6000, []message{{5000, true}, {1001, false}, {1000, true}}},
-		{"by default", 0, []message{{5000, true}, {64<<10 - 5000, true}, {1, false}}},
-		{"by default, one over the limit", 0, []message{{5000, true}, {64<<10 - 4999, false}, {64<<10 - 5000, true}}},
-		{"larger than the queue", 100, []message{{5000, true}, {1, false}}},
-		{"larger than the queue by default", 0, []message{{64<<10 + 1, true}, {1, false}}},
+		{"up to the limit", 6000 + 3*overhead, []message{{5000, true}, {999, true}, {1, true}, {0, false}, {5000, false}}},
+		{"one over the limit", 6000 + 2*overhead, []message{{5000, true}, {1001, false}, {1000, true}}},
+		{"by default", 0, []message{{5000, true}, {byDefault - 5000 - 2*overhead, true}, {0, false}}},
+		{"by default, one over the limit", 0, []message{{5000, true}, {byDefault - 4999 - 2*overhead, false}, {byDefault - 5000 - 2*overhead, true}}},
+		{"larger than the queue", 100, []message{{5000, true}, {0, false}}},
+		{"larger than the queue by default", 0, []message{{byDefault + 1, true}, {0, false}}},
 		{"no limit", -1, []message{{5000, true}, {1 << 20, true}, {1 << 20, true}, {1, true}}},
-		{"empty messages", 5003, []message{{5000, true}, {0, true}, {0, true}, {0, true}, {0, false}, {1, false}}},
+		{"empty messages", 5000 + 4*overhead, []message{{5000, true}, {0, true}, {0, true}, {0, true}, {0, false}, {1, false}}},
+		{"no room for the overhead", 5000 + 2*overhead - 1, []message{{5000, true}, {0, false}}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -146,7 +153,7 @@ func TestSendQueue(t *testing.T) {
 						t.Fatalf("message %d of %d bytes: got %v, want room for it: %t", i, m.size, err, m.ok)
 					case m.ok:
 						sent++
-						queued += max(1, m.size)
+						queued += m.size + overhead
 					}
 					synctest.Wait()
 					if got := c.Stats().Queued; got != queued {
@@ -180,7 +187,7 @@ func TestSendQueue(t *testing.T) {
 func TestQueueRoom(t *testing.T) {
 	onQueuers(t, func(t *testing.T, send func(*websocket.Conn, websocket.MessageType, []byte) error) {
 		const size, held = 10_000, 4
-		c, p := stalledConn(t, websocket.Options{SendQueue: held * size})
+		c, p := stalledConn(t, websocket.Options{SendQueue: held * (size + overhead)})
 		sent := 0
 		for received := range 3 * held {
 			for {
@@ -332,25 +339,31 @@ func TestBesideQueue(t *testing.T) {
 			}
 		})
 	}
-	bubble(t, "the pong of a peer", func(t *testing.T) {
-		const size, messages = 10_000, 10
-		c, p := stalledConn(t, websocket.Options{SendQueue: -1})
-		c.CloseRead(t.Context())
-		for range messages {
-			if err := c.TrySend(websocket.Binary, make([]byte, size)); err != nil {
-				t.Fatal(err)
+	for _, messages := range []int{1, 10} {
+		bubble(t, fmt.Sprintf("the pong of a peer, behind the first of %d", messages), func(t *testing.T) {
+			const size = 10_000
+			c, p := stalledConn(t, websocket.Options{SendQueue: -1})
+			c.CloseRead(t.Context())
+			for range messages {
+				if err := c.TrySend(websocket.Binary, make([]byte, size)); err != nil {
+					t.Fatal(err)
+				}
 			}
-		}
-		synctest.Wait()
-		p.SendFrame(frame.Ping, true, "hello?")
-		synctest.Wait()
-		p.Expect(frame.Binary, true, string(make([]byte, size)))
-		p.Expect(frame.Pong, true, "hello?")
-		for range messages - 1 {
+			synctest.Wait()
+			start := time.Now()
+			p.SendFrame(frame.Ping, true, "hello?")
+			synctest.Wait()
 			p.Expect(frame.Binary, true, string(make([]byte, size)))
-		}
-		c.CloseNow()
-	})
+			p.Expect(frame.Pong, true, "hello?")
+			if took := time.Since(start); took != 0 {
+				t.Errorf("it took %v", took)
+			}
+			for range messages - 1 {
+				p.Expect(frame.Binary, true, string(make([]byte, size)))
+			}
+			c.CloseNow()
+		})
+	}
 }
 
 // TestQueueBehindWriter: a message is not sent inside another.
@@ -647,59 +660,6 @@ func TestCloseWithoutQueue(t *testing.T) {
 	})
 }
 
-// TestTrySendPacked: messages in the queue are compressed as others are, one behind
-// the other, whatever was agreed on.
-func TestTrySendPacked(t *testing.T) {
-	for _, set := range settings() {
-		t.Run(set.name, func(t *testing.T) {
-			c, p := wstest.Offering(t, &websocket.Options{Compression: set.opts, SendQueue: -1}, set.offer)
-			d := peerOf(t, c)
-			all := conversation(100_000)
-			for _, m := range all {
-				if err := c.TrySend(m.typ, m.data); err != nil {
-					t.Fatal(err)
-				}
-			}
-			for i, m := range all {
-				compressed := hearPacked(t, p, d, m)
-				if text := m.typ == websocket.Text; text && compressed != (len(m.data) >= 128) {
-					t.Errorf("message %d of %d bytes of text: got compressed %t", i, len(m.data), compressed)
-				}
-			}
-		})
-	}
-}
-
-// TestTrySendTakeover: where a context is taken over, the queue makes use of it.
-func TestTrySendTakeover(t *testing.T) {
-	text := letters(2000, 1)
-	for _, test := range []struct {
-		name string
-		send int // bits of the window
-		want bool
-	}{{"takeover", 0, true}, {"no takeover", -1, false}} {
-		bubble(t, test.name, func(t *testing.T) {
-			c, p := wstest.Memory(t, compressing(test.send, 0))
-			d := peerOf(t, c)
-			var sizes [2]uint64
-			for i := range sizes {
-				before := c.Stats().BytesSent
-				if err := c.TrySend(websocket.Text, text); err != nil {
-					t.Fatal(err)
-				}
-				if !hearPacked(t, p, d, said{websocket.Text, text}) {
-					t.Error("it is not compressed")
-				}
-				synctest.Wait()
-				sizes[i] = c.Stats().BytesSent - before
-			}
-			if smaller := sizes[1] < sizes[0]/10; smaller != test.want {
-				t.Errorf("a message took %d bytes and then %d", sizes[0], sizes[1])
-			}
-		})
-	}
-}
-
 // TestQueueBehindContext: a ctx that ends has nothing to say to what comes behind
 // its call.
 func TestQueueBehindContext(t *testing.T) {
@@ -720,57 +680,6 @@ func TestQueueBehindContext(t *testing.T) {
 			if err := c.Err(); err != nil {
 				t.Error(err)
 			}
-		}
-	})
-}
-
-// TestQueueSetWriteCompression: it is asked when TrySend is called, not when the
-// message goes.
-func TestQueueSetWriteCompression(t *testing.T) {
-	onQueuers(t, func(t *testing.T, send func(*websocket.Conn, websocket.MessageType, []byte) error) {
-		opts := compressing(0, 0)
-		c, p := stalledConn(t, *opts)
-		d := peerOf(t, c)
-		first := noise(5000, 1)
-		if err := send(c, websocket.Binary, first); err != nil {
-			t.Fatal(err)
-		}
-		turns := []bool{true, false, false, true, true, false}
-		for i, on := range turns {
-			c.SetWriteCompression(on)
-			if err := send(c, websocket.Text, sample(1000+i, 1)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		hearPacked(t, p, d, said{websocket.Binary, first})
-		for i, on := range turns {
-			if got := hearPacked(t, p, d, said{websocket.Text, sample(1000+i, 1)}); got != on {
-				t.Errorf("message %d: got compressed %t, want %t", i, got, on)
-			}
-		}
-	})
-}
-
-// TestQueueCompressFails: nobody is there to be told, so the message goes as it is.
-func TestQueueCompressFails(t *testing.T) {
-	onQueuers(t, func(t *testing.T, send func(*websocket.Conn, websocket.MessageType, []byte) error) {
-		fail := true
-		c, p := wstest.Memory(t, &websocket.Options{Compression: &websocket.Compression{SendWindowBits: 15, Compress: func(dst, dict, b []byte) ([]byte, error) {
-			if fail {
-				return dst, errors.New("out of order")
-			}
-			return flateBehind(dst, dict, b)
-		}}})
-		d := peerOf(t, c)
-		for _, fail = range []bool{true, false, true, false} {
-			text := sample(1000, 1)
-			if err := send(c, websocket.Text, text); err != nil {
-				t.Fatal(err)
-			}
-			if got := hearPacked(t, p, d, said{websocket.Text, text}); got == fail {
-				t.Errorf("got compressed %t, want %t", got, !fail)
-			}
-			synctest.Wait()
 		}
 	})
 }

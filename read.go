@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/airlock-go/websocket/frame"
+	"github.com/airlock-go/websocket/internal/netpoll"
 	"github.com/airlock-go/websocket/internal/proto"
 )
 
@@ -19,7 +20,8 @@ import (
 // Between two calls, what is not yet looked at is the start of a header or of a
 // control frame, or it follows the message that the last call returned.
 type reader struct {
-	turn      turn // held by the read under way
+	turn      turn    // held by the read under way
+	polled    *polled // and the one under way is a Poller's, if it is not nil
 	interrupt interrupt
 	recv      proto.Recv
 	vigil     vigil
@@ -57,6 +59,9 @@ func (rd *reader) inflating() bool {
 	return rd.inflation != nil && rd.inflation.pending
 }
 
+// more reports whether there is something that was not looked at yet.
+func (rd *reader) more() bool { return rd.lo < rd.hi || rd.inflating() }
+
 // direct returns how many bytes are to come that are what they are going to be:
 // the payload of the frame under way, unless it is compressed.
 func (rd *reader) direct() uint64 {
@@ -87,6 +92,11 @@ func (c *Conn) ReadAppend(ctx context.Context, dst []byte) (MessageType, []byte,
 		return 0, dst, err
 	}
 	defer c.releaseRead()
+	return c.readAppend(ctx, dst)
+}
+
+// readAppend is ReadAppend for who has the turn to read.
+func (c *Conn) readAppend(ctx context.Context, dst []byte) (MessageType, []byte, error) {
 	rd := &c.rd
 	resumed := rd.form == byMessage
 	out, start := dst, len(dst)
@@ -241,10 +251,28 @@ func (c *Conn) skip(ctx context.Context) error {
 // takeRead takes the turn to read in a form, and the message under way with it,
 // unless that belongs to another form. For between, there is nothing to respect.
 func (c *Conn) takeRead(ctx context.Context, as form) error {
-	rd := &c.rd
-	if err := c.take(ctx, rd.turn, "read"); err != nil {
+	if err := c.take(ctx, c.rd.turn, "read"); err != nil {
 		return err
 	}
+	return c.beginRead(ctx, as)
+}
+
+// takeServed is takeRead for who serves the connection. A Poller leaves the turn to
+// another reader, who wakes it afterwards.
+func (c *Conn) takeServed(ctx context.Context, turn *polled) error {
+	if turn == nil {
+		return c.takeRead(ctx, byMessage)
+	}
+	if !c.rd.turn.tryLock() {
+		return netpoll.ErrNotReady
+	}
+	c.rd.polled = turn
+	return c.beginRead(ctx, byMessage)
+}
+
+// beginRead is the rest of takeRead.
+func (c *Conn) beginRead(ctx context.Context, as form) error {
+	rd := &c.rd
 	rd.interrupt.watch(ctx)
 	err := c.orClosed(nil)
 	switch {
@@ -280,7 +308,16 @@ func (c *Conn) releaseRead() {
 		buffers.Put(rd.buf)
 		rd.buf = nil
 	}
+	s := c.polled.Load()
+	if s == nil || rd.polled == s {
+		rd.polled = nil
+		rd.turn.unlock()
+		return
+	}
+	// What is left is not heard of again from the socket.
+	s.forgetWait()
 	rd.turn.unlock()
+	s.poller.wake(s)
 }
 
 // orClosed returns err, or the end of the connection if that has come.
@@ -375,17 +412,22 @@ func (c *Conn) fill(ctx context.Context) error {
 func (c *Conn) receive(ctx context.Context, p []byte) (int, error) {
 	for {
 		c.flushControl()
+		if err := c.uncork(ctx); err != nil {
+			return 0, err
+		}
 		w := c.beginWait()
-		n, err := c.stream.Read(p)
+		n, err := c.readStream(p)
 		if n > 0 {
 			c.bytesReceived.Add(uint64(n))
-			c.rd.vigil.heard(w, n)
+			c.heard(w, n)
 			return n, nil
 		}
 		switch {
+		case err == errTurnOver, err == netpoll.ErrNotReady && c.rd.polled.suspend(w):
+			return 0, err
 		case err == nil:
 			// A Read that has nothing to say is made again.
-		case !isTimeout(err):
+		case err != netpoll.ErrNotReady && !isTimeout(err):
 			return 0, c.lost(err)
 		default:
 			if err := c.endWait(ctx, w); err != nil {
@@ -393,6 +435,14 @@ func (c *Conn) receive(ctx context.Context, p []byte) (int, error) {
 			}
 		}
 	}
+}
+
+// readStream reads what the transport has. In a turn of a Poller it does not wait.
+func (c *Conn) readStream(p []byte) (int, error) {
+	if s := c.rd.polled; s != nil {
+		return s.read(p)
+	}
+	return c.stream.Read(p)
 }
 
 // lost: the transport has ended without a close frame.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -33,6 +34,14 @@ type stream interface {
 	// Then one that fails with os.ErrDeadlineExceeded can be continued behind
 	// the bytes it reports, and WriteBuffers is a single system call.
 	Direct() bool
+
+	// Descriptor returns the socket that is read from, or nil where other layers
+	// lie between, or there is none.
+	Descriptor() syscall.RawConn
+
+	// TryRead is Read from the descriptor, except that it does not wait:
+	// netpoll.ErrNotReady means that there is nothing to read yet.
+	TryRead(descriptor syscall.RawConn, p []byte) (int, error)
 }
 
 // isTimeout reports whether err is that of an expired deadline. Other errors call

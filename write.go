@@ -26,6 +26,7 @@ type writer struct {
 	deflation *deflation // of who has the turn of a message; nil: no compression was agreed on
 
 	owed  owed
+	cork  cork
 	queue queue
 }
 
@@ -36,8 +37,13 @@ type writer struct {
 // ErrInvalidText means that nothing was sent, and so does an error of
 // Compression.Compress. One that wraps ctx.Err() but is no *CloseError means the
 // same: the turn of this message did not come in time. Any other error is the
-// *CloseError of the connection.
+// *CloseError of the connection. While Close is at work, Write returns it when the
+// connection has ended, or ctx has, so that who leaves for it cuts nothing short.
 func (c *Conn) Write(ctx context.Context, typ MessageType, p []byte) error {
+	return c.afterEnd(ctx, c.write(ctx, typ, p))
+}
+
+func (c *Conn) write(ctx context.Context, typ MessageType, p []byte) error {
 	op, err := typ.opcode()
 	if err != nil {
 		return err
@@ -51,6 +57,21 @@ func (c *Conn) Write(ctx context.Context, typ MessageType, p []byte) error {
 		return c.writeCompressed(ctx, byMessage, op, p)
 	}
 	return c.writeFrame(ctx, byMessage, frame.Header{Opcode: op, Fin: true}, p)
+}
+
+// afterEnd returns err, which a write has failed with, if it has. The end of the
+// connection is not returned before it has come: a handler that returns for this
+// error, and has deferred CloseNow, would cut short the closing handshake that is
+// under way.
+func (c *Conn) afterEnd(ctx context.Context, err error) error {
+	if err == nil || err != c.Err() {
+		return err
+	}
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+	}
+	return err
 }
 
 // writeFrame sends one frame, of a message in the given form, or of none. It is
@@ -159,8 +180,16 @@ func (c *Conn) putFrame(b []byte) error {
 	return c.put(b)
 }
 
-// put writes b. The time limit is on waiting without progress.
+// put writes b, or holds it back to go with others.
 func (c *Conn) put(b []byte) error {
+	if held, err := c.hold(b); held || err != nil {
+		return err
+	}
+	return c.push(b)
+}
+
+// push writes b. The time limit is on waiting without progress.
+func (c *Conn) push(b []byte) error {
 	for idle := 0; ; {
 		c.armWrite()
 		n, err := c.stream.Write(b)
@@ -174,8 +203,11 @@ func (c *Conn) put(b []byte) error {
 	}
 }
 
-// putBuffers is put for several slices.
+// putBuffers is put for several slices, which are too large to hold back.
 func (c *Conn) putBuffers(b net.Buffers) error {
+	if err := c.flushHeld(); err != nil {
+		return err
+	}
 	for idle := 0; ; {
 		c.armWrite()
 		n, err := c.stream.WriteBuffers(&b)

@@ -31,7 +31,7 @@ func (c *Conn) Writer(ctx context.Context, typ MessageType) (io.WriteCloser, err
 	}
 	if err := c.Err(); err != nil {
 		c.wr.message.unlock()
-		return nil, err
+		return nil, c.afterEnd(ctx, err)
 	}
 	c.wr.form.Store(uint32(byStream))
 	m := &messageWriter{conn: c, ctx: ctx, op: op, turn: make(turn, 1), buf: buffers.Get().(*buffer), compress: compress}
@@ -58,6 +58,11 @@ type messageWriter struct {
 }
 
 func (m *messageWriter) Write(p []byte) (int, error) {
+	n, err := m.write(p)
+	return n, m.conn.afterEnd(m.ctx, err)
+}
+
+func (m *messageWriter) write(p []byte) (int, error) {
 	m.turn <- struct{}{}
 	defer m.turn.unlock()
 	written := 0
@@ -100,6 +105,10 @@ func (m *messageWriter) next(p []byte) {
 
 // Close sends the last fragment, or the compressed message.
 func (m *messageWriter) Close() error {
+	return m.conn.afterEnd(m.ctx, m.close())
+}
+
+func (m *messageWriter) close() error {
 	m.turn <- struct{}{}
 	defer m.turn.unlock()
 	if m.err != nil {

@@ -16,22 +16,51 @@ import (
 
 const expectedFile = "testdata/expected.txt"
 
+// ways are those to get messages from a connection, and to answer them.
+var ways = map[string]func(p *websocket.Poller, c *websocket.Conn){
+	"Messages": func(_ *websocket.Poller, c *websocket.Conn) {
+		defer c.CloseNow()
+		for m, err := range c.Messages(context.Background()) {
+			if err != nil || (echoes{}).OnMessage(c, m) != nil {
+				return
+			}
+		}
+	},
+	"Serve":  func(_ *websocket.Poller, c *websocket.Conn) { go c.Serve(echoes{}) },
+	"Poller": func(p *websocket.Poller, c *websocket.Conn) { p.Serve(c, echoes{}) },
+}
+
+type echoes struct{}
+
+func (echoes) OnMessage(c *websocket.Conn, m websocket.Message) error {
+	return c.Write(context.Background(), m.Type, m.Data)
+}
+
+func (echoes) OnClose(*websocket.Conn, error) {}
+
 // TestExpected: the verdicts on the library are those that are written down,
-// whatever the transport.
+// whatever the transport, and whoever reads.
 func TestExpected(t *testing.T) {
 	if *update {
 		var text strings.Builder
-		if err := playOurs(t, false).Expected(&text); err != nil {
+		if err := playOurs(t, "Messages", false).Expected(&text); err != nil {
 			t.Fatal(err)
 		}
 		writeFile(t, expectedFile, text.String())
 	}
-	for _, transport := range []struct {
+	for _, server := range []struct {
 		name   string
+		way    string
 		secure bool
-	}{{"tcp", false}, {"tls", true}} {
-		t.Run(transport.name, func(t *testing.T) {
-			report := playOurs(t, transport.secure)
+	}{
+		{"tcp", "Messages", false},
+		{"tls", "Messages", true},
+		{"tcp, with Serve", "Serve", false},
+		{"tcp, with a Poller", "Poller", false},
+		{"tls, with a Poller", "Poller", true}, // which is Serve as well
+	} {
+		t.Run(server.name, func(t *testing.T) {
+			report := playOurs(t, server.way, server.secure)
 			wrong, err := report.Unexpected(readFile(t, expectedFile), nil)
 			if err != nil {
 				t.Fatal(err)
@@ -52,9 +81,20 @@ func TestExpected(t *testing.T) {
 }
 
 // playOurs plays all cases against an echo server made with the library.
-func playOurs(t *testing.T, secure bool) *Report {
+func playOurs(t *testing.T, way string, secure bool) *Report {
 	t.Helper()
-	s := httptest.NewUnstartedServer(http.HandlerFunc(echo))
+	poller, err := websocket.NewPoller(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer poller.Close()
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Upgrade(w, r, &websocket.Options{MaxMessageSize: 64 << 20, Compression: everything})
+		if err != nil {
+			return // the client has been told
+		}
+		ways[way](poller, c)
+	}))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	// With the race detector 16 MiB take their time at both ends.
 	o := Options{Idle: 100 * time.Millisecond, Patience: time.Minute}
@@ -77,17 +117,3 @@ func playOurs(t *testing.T, secure bool) *Report {
 // everything is compression with all that RFC 7692 has. With smaller windows the
 // server would decline a part of it, which is not wrong but not much of a test.
 var everything = &websocket.Compression{SendWindowBits: 15, ReceiveWindowBits: 15}
-
-func echo(w http.ResponseWriter, r *http.Request) {
-	c, err := websocket.Upgrade(w, r, &websocket.Options{MaxMessageSize: 64 << 20, Compression: everything})
-	if err != nil {
-		return
-	}
-	defer c.CloseNow()
-	for m, err := range c.Messages(context.Background()) {
-		if err != nil {
-			return
-		}
-		c.Write(context.Background(), m.Type, m.Data)
-	}
-}

@@ -15,6 +15,7 @@ import (
 type config struct {
 	addr    string
 	tls     bool
+	mode    string
 	options websocket.Options
 }
 
@@ -34,6 +35,8 @@ func parseFlags(args []string) (config, error) {
 	fs.BoolVar(&opts.RequireSubprotocol, "require-subprotocol", false, "refuse clients that offer none of -subprotocols")
 	fs.Func("origins", "foreign `origins` whose pages may connect, as https://a.example,https://b.example", list(&opts.TrustedOrigins))
 
+	fs.StringVar(&cfg.mode, "mode", "handler", "what serves a connection: its HTTP `handler`, serve (a goroutine), or a poller")
+
 	err := fs.Parse(args)
 	opts.Compression = &websocket.Compression{SendWindowBits: *window, ReceiveWindowBits: *window}
 	switch {
@@ -43,6 +46,8 @@ func parseFlags(args []string) (config, error) {
 	case err != nil:
 	case fs.NArg() > 0:
 		err = fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	case cfg.mode != "handler" && cfg.mode != "serve" && cfg.mode != "poller":
+		err = fmt.Errorf("-mode is handler, serve or poller, not %q", cfg.mode)
 	default:
 		err = opts.Validate()
 	}

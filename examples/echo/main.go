@@ -16,12 +16,14 @@
 //	-subprotocols chat.v2,chat  speak one of these, the first by preference,
 //	-require-subprotocol        and with nobody who offers neither
 //	-origins https://a.example  pages from there may connect as well
+//	-mode serve                 a goroutine for each connection, outside of the
+//	-mode poller                HTTP handler; or none as long as nothing comes
 //
 // The page offers subprotocols when its own URL says which:
 // http://127.0.0.1:8080/?subprotocols=chat.
 //
-// What there is to learn about the library is in (*server).echo: a handshake, a
-// loop over the messages, and a close.
+// What there is to learn about the library is in (*server).echo and below: a
+// handshake, a loop over the messages or callbacks for them, and a close.
 package main
 
 import (
@@ -67,7 +69,14 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	s := &server{options: &cfg.options, ctx: ctx}
+	s := &server{options: cfg.options, mode: cfg.mode}
+	s.options.Group = &s.group
+	if s.mode == "poller" {
+		if s.poller, err = websocket.NewPoller(nil); err != nil {
+			return err
+		}
+		defer s.poller.Close()
+	}
 	web := &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second}
 
 	scheme, serve := "ws", web.Serve
@@ -93,14 +102,17 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	}()
 	<-ctx.Done()
 
-	// Shutdown stops accepting. WebSocket connections are none of its business
-	// any more: they close because ctx has ended, and handlers waits for them.
+	// One Shutdown stops accepting, the other closes what has become a WebSocket
+	// and is none of the first one's business any more.
 	grace, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
+	var both sync.WaitGroup
+	both.Go(func() { s.group.Shutdown(grace) })
 	if web.Shutdown(grace) != nil {
 		web.Close()
 	}
-	s.handlers.Lock()
+	both.Wait()
+	s.open.Wait()
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
@@ -108,12 +120,11 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 }
 
 type server struct {
-	options *websocket.Options
-	ctx     context.Context // ends when the server does
-
-	// Every handler of a WebSocket holds handlers for reading, so taking it for
-	// writing waits for all of them and lets no other begin.
-	handlers sync.RWMutex
+	options websocket.Options
+	mode    string
+	poller  *websocket.Poller // in mode "poller"
+	group   websocket.Group
+	open    sync.WaitGroup // connections whose end was not logged
 }
 
 func (s *server) routes() http.Handler {
@@ -138,47 +149,56 @@ func wantsPage(r *http.Request) bool {
 		strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// echo answers the handshake and sends back what comes, until the connection
-// ends.
+// echo answers the handshake, and has what comes sent back in one of three ways.
 func (s *server) echo(w http.ResponseWriter, r *http.Request) {
-	if !s.handlers.TryRLock() {
-		http.Error(w, "the server is shutting down", http.StatusServiceUnavailable)
-		return
-	}
-	defer s.handlers.RUnlock()
-
-	conn, err := websocket.Upgrade(w, r, s.options)
+	s.open.Add(1)
+	conn, err := websocket.Upgrade(w, r, &s.options)
 	if err != nil {
+		s.open.Done()
 		log.Printf("%s: %v", r.RemoteAddr, err)
 		return // the client has been told
 	}
+	switch s.mode {
+	case "serve":
+		// The connection has a goroutine, and net/http can forget the request.
+		go conn.Serve(echoes{s})
+	case "poller":
+		// While nothing comes, it has not even that.
+		s.poller.Serve(conn, echoes{s})
+	default:
+		s.loop(conn)
+	}
+}
+
+// loop is the way of a handler that keeps the connection to itself.
+func (s *server) loop(conn *websocket.Conn) {
+	defer s.ended(conn)
 	defer conn.CloseNow()
-
-	// When the server ends, so does the connection. Close may be called while
-	// the loop below reads and writes; both then return.
-	closed := make(chan struct{})
-	cancel := context.AfterFunc(s.ctx, func() {
-		defer close(closed)
-		if err := conn.Close(context.Background(), websocket.CloseGoingAway, "the server is shutting down"); err != nil {
-			log.Printf("%s: %v", r.RemoteAddr, err)
-		}
-	})
-
 	for m, err := range conn.Messages(context.Background()) {
 		if err != nil {
-			break
+			return
 		}
 		// No deadline is needed: Options.WriteTimeout takes care of a client
 		// that does not read.
 		if err := conn.Write(context.Background(), m.Type, m.Data); err != nil {
-			break
+			return
 		}
 	}
-	if !cancel() {
-		<-closed // the server has ended, and Close is at work or done
-	}
+}
+
+// echoes is the way of callbacks.
+type echoes struct{ *server }
+
+func (e echoes) OnMessage(conn *websocket.Conn, m websocket.Message) error {
+	return conn.Write(context.Background(), m.Type, m.Data)
+}
+
+func (e echoes) OnClose(conn *websocket.Conn, _ error) { e.ended(conn) }
+
+func (s *server) ended(conn *websocket.Conn) {
 	stats := conn.Stats()
-	log.Printf("%s: %v; %d messages received, %d sent", r.RemoteAddr, conn.Err(), stats.MessagesReceived, stats.MessagesSent)
+	log.Printf("%s: %v; %d messages received, %d sent", conn.RemoteAddr(), conn.Err(), stats.MessagesReceived, stats.MessagesSent)
+	s.open.Done()
 }
 
 //go:embed page.html

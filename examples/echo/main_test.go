@@ -16,6 +16,8 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -151,34 +153,71 @@ func (p *running) connect() *wstest.Peer {
 	return c
 }
 
+// modes are the ways to serve a connection.
+var modes = []string{"handler", "serve", "poller"}
+
+func onEachMode(t *testing.T, test func(t *testing.T, mode string)) {
+	for _, mode := range modes {
+		t.Run(mode, func(t *testing.T) { test(t, mode) })
+	}
+}
+
 func TestEcho(t *testing.T) {
-	for _, scheme := range []string{"ws", "wss"} {
-		t.Run(scheme, func(t *testing.T) {
-			var args []string
-			if scheme == "wss" {
-				args = append(args, "-tls")
-			}
-			p := start(t, args...)
-			if p.url.Scheme != scheme || p.url.Hostname() != "127.0.0.1" || p.url.Port() == "0" || p.url.Path != "/" {
-				t.Errorf("listens on %v", p.url)
-			}
-			c := p.connect()
-			for _, payload := range []string{"", "Grüße", strings.Repeat("long ", 50_000)} {
-				c.SendText(payload)
-				c.ExpectText(payload)
-			}
-			c.SendFrame(frame.Binary, true, "\x00\xff")
-			c.Expect(frame.Binary, true, "\x00\xff")
-			c.SendFrame(frame.Ping, true, "there?")
-			c.Expect(frame.Pong, true, "there?")
-			c.SendClose(1000, "")
-			c.ExpectClose(1000, "")
-			c.ExpectEOF()
-			c.Close()
-			if logged := p.stop(); !strings.Contains(logged, "closed by peer with 1000 (normal closure); 4 messages received, 4 sent") {
-				t.Errorf("logged:\n%s", logged)
-			}
-		})
+	onEachMode(t, func(t *testing.T, mode string) {
+		for _, scheme := range []string{"ws", "wss"} {
+			t.Run(scheme, func(t *testing.T) {
+				p := start(t, "-mode", mode, "-tls="+strconv.FormatBool(scheme == "wss"))
+				if p.url.Scheme != scheme || p.url.Hostname() != "127.0.0.1" || p.url.Port() == "0" || p.url.Path != "/" {
+					t.Errorf("listens on %v", p.url)
+				}
+				testEcho(t, p)
+			})
+		}
+	})
+}
+
+func testEcho(t *testing.T, p *running) {
+	c := p.connect()
+	for _, payload := range []string{"", "Grüße", strings.Repeat("long ", 50_000)} {
+		c.SendText(payload)
+		c.ExpectText(payload)
+	}
+	c.SendFrame(frame.Binary, true, "\x00\xff")
+	c.Expect(frame.Binary, true, "\x00\xff")
+	c.SendFrame(frame.Ping, true, "there?")
+	c.Expect(frame.Pong, true, "there?")
+	c.SendClose(1000, "")
+	c.ExpectClose(1000, "")
+	c.ExpectEOF()
+	c.Close()
+	if logged := p.stop(); !strings.Contains(logged, c.LocalAddr().String()+": ") ||
+		!strings.Contains(logged, "closed by peer with 1000 (normal closure); 4 messages received, 4 sent") {
+		t.Errorf("logged:\n%s", logged)
+	}
+}
+
+// TestMode: the HTTP handler stays with its connection, or leaves it to others, as
+// the mode says.
+func TestMode(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		in   string // where a goroutine waits for the client
+	}{
+		{nil, "echo.(*server).loop("},
+		{[]string{"-mode", "handler"}, "echo.(*server).loop("},
+		{[]string{"-mode", "serve"}, "websocket.(*Conn).Serve("},
+		{[]string{"-mode", "poller"}, "websocket.(*Poller).work("},
+	} {
+		p := start(t, test.args...)
+		c := p.connect()
+		c.SendText("here")
+		c.ExpectText("here")
+		buf := make([]byte, 1<<20)
+		if stacks := string(buf[:runtime.Stack(buf, true)]); !strings.Contains(stacks, test.in) {
+			t.Errorf("%q: no goroutine is in %s:\n%s", test.args, test.in, stacks)
+		}
+		c.Close()
+		p.stop()
 	}
 }
 
@@ -272,18 +311,20 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestMax(t *testing.T) {
-	p := start(t, "-max", "10")
-	c := p.connect()
-	c.SendText("0123456789")
-	c.ExpectText("0123456789")
-	c.SendText("0123456789a")
-	if _, payload, err := c.ReadFrame(); err != nil || !bytes.HasPrefix(payload, wstest.ClosePayload(1009, "")) {
-		t.Errorf("got %q, %v", payload, err)
-	}
-	c.Close()
-	if logged := p.stop(); !strings.Contains(logged, "closed by this end with 1009") {
-		t.Errorf("logged:\n%s", logged)
-	}
+	onEachMode(t, func(t *testing.T, mode string) {
+		p := start(t, "-mode", mode, "-max", "10")
+		c := p.connect()
+		c.SendText("0123456789")
+		c.ExpectText("0123456789")
+		c.SendText("0123456789a")
+		if _, payload, err := c.ReadFrame(); err != nil || !bytes.HasPrefix(payload, wstest.ClosePayload(1009, "")) {
+			t.Errorf("got %q, %v", payload, err)
+		}
+		c.Close()
+		if logged := p.stop(); !strings.Contains(logged, "closed by this end with 1009") {
+			t.Errorf("logged:\n%s", logged)
+		}
+	})
 }
 
 func TestNoMax(t *testing.T) {
@@ -379,17 +420,28 @@ func compressedEcho(t *testing.T, c *wstest.Peer, message, window string) int {
 }
 
 func TestShutdown(t *testing.T) {
-	p := start(t)
-	clients := []*wstest.Peer{p.connect(), p.connect()}
+	onEachMode(t, func(t *testing.T, mode string) {
+		for _, scheme := range []string{"ws", "wss"} {
+			t.Run(scheme, func(t *testing.T) {
+				testShutdown(t, start(t, "-mode", mode, "-tls="+strconv.FormatBool(scheme == "wss")))
+			})
+		}
+	})
+}
+
+func testShutdown(t *testing.T, p *running) {
+	clients := []*wstest.Peer{p.connect(), p.connect(), p.connect()}
 	for _, c := range clients {
 		c.SendText("here")
 		c.ExpectText("here")
 	}
 	p.cancel()
-	for _, c := range clients {
+	for i, c := range clients {
 		c.ExpectClose(1001, "the server is shutting down")
-		c.SendClose(1001, "")
-		c.ExpectEOF()
+		if i > 0 { // the first has nothing to say any more
+			c.SendClose(1001, "")
+			c.ExpectEOF()
+		}
 		c.Close()
 	}
 	if logged := p.stop(); strings.Count(logged, "closed by this end with 1001") != len(clients) {
@@ -457,6 +509,9 @@ func TestBadFlags(t *testing.T) {
 		{"-compress", "-window", "16"},
 		{"-window", "16"},
 		{"-window", "large"},
+		{"-mode", "fast"},
+		{"-mode", ""},
+		{"-mode", "Serve"},
 		{"argument"},
 		{"-addr", "nowhere"},
 		{"-addr", p.url.Host}, // taken

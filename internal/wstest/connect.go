@@ -106,58 +106,84 @@ func (p *Peer) readResponse() {
 
 // TCP connects through a net/http server on the loopback.
 func TCP(t testing.TB, opts *websocket.Options) (*websocket.Conn, *Peer) {
-	return serve(t, opts, false)
+	return NewServer(t, opts).Connect()
 }
 
 // TLS is TCP with TLS.
 func TLS(t testing.TB, opts *websocket.Options) (*websocket.Conn, *Peer) {
-	return serve(t, opts, true)
+	return NewServer(t, opts, Secure).Connect()
 }
 
-func serve(t testing.TB, opts *websocket.Options, secure bool) (*websocket.Conn, *Peer) {
-	t.Helper()
-	conns := make(chan *websocket.Conn, 1)
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := websocket.Upgrade(w, r, opts)
-		if err != nil {
-			t.Errorf("upgrade: %v", err)
-		}
-		conns <- c
-	}))
-	s.Config.ErrorLog = log.New(io.Discard, "", 0)
-	if secure {
-		s.StartTLS()
+// Server is a net/http server on the loopback whose handler calls Upgrade and
+// returns. It is for one test.
+type Server struct {
+	t     testing.TB
+	http  *httptest.Server
+	opts  *websocket.Options
+	conns chan *websocket.Conn
+}
+
+// Secure is for NewServer: the server speaks TLS.
+func Secure(s *httptest.Server) { s.TLS = new(tls.Config) }
+
+// NewServer starts a server, which is closed when the test ends. It logs nothing,
+// unless configure says so.
+func NewServer(t testing.TB, opts *websocket.Options, configure ...func(*httptest.Server)) *Server {
+	s := &Server{t: t, opts: opts, conns: make(chan *websocket.Conn, 1)}
+	s.http = httptest.NewUnstartedServer(s)
+	s.http.Config.ErrorLog = log.New(io.Discard, "", 0)
+	for _, f := range configure {
+		f(s.http)
+	}
+	if s.http.TLS != nil {
+		s.http.StartTLS()
 	} else {
-		s.Start()
+		s.http.Start()
 	}
-	t.Cleanup(s.Close)
-	p := dial(t, s, secure)
-	p.Send([]byte(Handshake(offer(opts)...))...)
+	t.Cleanup(s.http.Close)
+	return s
+}
+
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c, err := websocket.Upgrade(w, r, s.opts)
+	if err != nil {
+		s.t.Errorf("upgrade: %v", err)
+	}
+	s.conns <- c
+}
+
+// Connect makes a connection, one at a time. The peer sends early together with its
+// handshake.
+func (s *Server) Connect(early ...byte) (*websocket.Conn, *Peer) {
+	s.t.Helper()
+	p := s.dial()
+	p.Send(append([]byte(Handshake(offer(s.opts)...)), early...)...)
 	p.readResponse()
-	c := <-conns
+	c := <-s.conns
 	if c == nil {
-		t.FailNow()
+		s.t.FailNow()
 	}
-	t.Cleanup(func() {
+	s.t.Cleanup(func() {
 		p.Close()
 		c.CloseNow()
 	})
 	return c, p
 }
 
-func dial(t testing.TB, s *httptest.Server, secure bool) *Peer {
-	t.Helper()
-	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+func (s *Server) dial() *Peer {
+	s.t.Helper()
+	addr := s.http.Listener.Addr()
+	conn, err := net.Dial(addr.Network(), addr.String())
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	if secure {
+	if s.http.TLS != nil {
 		roots := x509.NewCertPool()
-		roots.AddCert(s.Certificate())
+		roots.AddCert(s.http.Certificate())
 		conn = tls.Client(conn, &tls.Config{RootCAs: roots, ServerName: "example.com"})
 	}
 	if err := conn.SetDeadline(time.Now().Add(Patience)); err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	return NewPeer(t, conn, nil)
+	return NewPeer(s.t, conn, nil)
 }

@@ -1,0 +1,191 @@
+package websocket
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/airlock-go/websocket/frame"
+)
+
+// counted is a stream that counts what would be system calls.
+type counted struct {
+	stream
+	writes atomic.Int32
+}
+
+func (s *counted) Write(b []byte) (int, error) {
+	s.writes.Add(1)
+	return s.stream.Write(b)
+}
+
+func (s *counted) WriteBuffers(b *net.Buffers) (int64, error) {
+	s.writes.Add(1)
+	return s.stream.WriteBuffers(b)
+}
+
+// calls is a Handler.
+type calls struct {
+	onMessage func(c *Conn, m Message) error
+	closed    chan error
+}
+
+func (h calls) OnMessage(c *Conn, m Message) error { return h.onMessage(c, m) }
+
+func (h calls) OnClose(_ *Conn, err error) { h.closed <- err }
+
+// tcpPair returns the ends of a connection through the kernel.
+func tcpPair(t *testing.T) (server, client net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err = net.Dial("tcp", l.Addr().String())
+	if err == nil {
+		t.Cleanup(func() { client.Close() })
+		client.SetDeadline(time.Now().Add(30 * time.Second))
+		server, err = l.Accept()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server, client
+}
+
+// burst returns n masked messages of a byte each, their number.
+func burst(n int) []byte {
+	var b []byte
+	for i := range n {
+		b = frame.Append(b, frame.Header{Fin: true, Opcode: frame.Binary, Length: 1, Masked: true})
+		b = append(b, byte(i))
+	}
+	return b
+}
+
+// TestCorkTCP: through the kernel, too, and from a Poller, the replies to a burst are
+// one system call; a large one goes as it always does.
+func TestCorkTCP(t *testing.T) {
+	poller, err := NewPoller(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer poller.Close()
+	for _, way := range []struct {
+		name  string
+		serve func(c *Conn, h Handler)
+	}{
+		{"Serve", func(c *Conn, h Handler) { go c.Serve(h) }},
+		{"Poller", func(c *Conn, h Handler) { poller.Serve(c, h) }},
+	} {
+		for _, tt := range []struct {
+			name    string
+			replies []int
+			writes  int32
+		}{
+			{"small", bytesAsInts(bytes.Repeat([]byte{5}, 200)), 1},
+			{"a large one between", []int{1, 1, 20_000, 1, 1}, 3},
+			{"large ones", []int{20_000, 20_000}, 2},
+			{"one fills the buffer", []int{1, bufferSize - 4, 1}, 3},
+		} {
+			t.Run(way.name+", "+tt.name, func(t *testing.T) {
+				server, client := tcpPair(t)
+				s := &counted{stream: newHijacked(server, burst(len(tt.replies)))}
+				c := newConn(s, decision{}, &Options{})
+				c.wr.cork.timer = time.AfterFunc(time.Hour, func() {}) // how long it takes is no matter here
+				h := calls{func(c *Conn, m Message) error {
+					return c.Write(context.Background(), Binary, bytes.Repeat(m.Data, tt.replies[m.Data[0]]))
+				}, make(chan error, 1)}
+				way.serve(c, h)
+				var want []byte
+				for i, n := range tt.replies {
+					want = frame.Append(want, frame.Header{Fin: true, Opcode: frame.Binary, Length: uint64(n)})
+					want = append(want, bytes.Repeat([]byte{byte(i)}, n)...)
+				}
+				got := make([]byte, len(want))
+				if _, err := io.ReadFull(client, got); err != nil || !bytes.Equal(got, want) {
+					t.Errorf("the replies are wrong, or out of order; error %v", err)
+				}
+				client.Close()
+				<-h.closed
+				if got := s.writes.Load(); got != tt.writes {
+					t.Errorf("%d writes, want %d", got, tt.writes)
+				}
+			})
+		}
+	}
+}
+
+func bytesAsInts(b []byte) []int {
+	all := make([]int, len(b))
+	for i, n := range b {
+		all[i] = int(n)
+	}
+	return all
+}
+
+// held returns what a connection holds back at the moment.
+func (c *Conn) held() (n int, buf *buffer, flag bool) {
+	c.wr.frame <- struct{}{}
+	defer c.wr.frame.unlock()
+	k := &c.wr.cork
+	return k.n, k.buf, k.held.Load()
+}
+
+// TestCorkLetsGo: however it ends, nothing is kept: neither a buffer nor a timer that
+// would go off.
+func TestCorkLetsGo(t *testing.T) {
+	failure := errors.New("failure")
+	for _, tt := range []struct {
+		name string
+		call func(c *Conn) error // behind a reply that is held back
+		wait time.Duration       // until it is let go
+	}{
+		{"the next read", func(*Conn) error { return nil }, 0},
+		{"an error", func(*Conn) error { return failure }, 0},
+		{"CloseNow", (*Conn).CloseNow, maxHold},
+		{"Close", func(c *Conn) error { return c.Close(context.Background(), CloseNormal, "") }, 0},
+		{"waiting", func(*Conn) error { time.Sleep(maxHold); return nil }, maxHold},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server, client := net.Pipe()
+				defer client.Close()
+				go io.Copy(io.Discard, client)
+				c := newConn(newHijacked(server, burst(2)), decision{}, &Options{})
+				first := true
+				h := calls{func(c *Conn, m Message) error {
+					if !first {
+						return nil
+					}
+					first = false
+					if err := c.Write(context.Background(), m.Type, m.Data); err != nil {
+						t.Error(err)
+					}
+					if n, buf, flag := c.held(); n != 3 || buf == nil || !flag {
+						t.Errorf("%d bytes are held back, flag %t, want 3", n, flag)
+					}
+					return tt.call(c)
+				}, make(chan error, 1)}
+				go c.Serve(h)
+				time.Sleep(tt.wait)
+				synctest.Wait()
+				if n, buf, flag := c.held(); n != 0 || buf != nil || flag {
+					t.Errorf("%d bytes are held back, flag %t, buffer %t", n, flag, buf != nil)
+				}
+				if c.wr.cork.timer.Stop() {
+					t.Error("the timer goes on")
+				}
+				client.Close()
+				<-h.closed
+			})
+		})
+	}
+}

@@ -1,0 +1,270 @@
+//go:build unix
+
+package netpoll_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/airlock-go/websocket/internal/netpoll"
+	"github.com/airlock-go/websocket/internal/wstest"
+)
+
+func TestMain(m *testing.M) { wstest.Main(m) }
+
+// A pair is the two ends of a TCP connection.
+type pair struct {
+	raw       syscall.RawConn // of near
+	near, far *net.TCPConn
+}
+
+func connect(t *testing.T) pair {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	far, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	near, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := pair{near: near.(*net.TCPConn), far: far.(*net.TCPConn)}
+	if p.raw, err = p.near.SyscallConn(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		near.Close()
+		far.Close()
+	})
+	return p
+}
+
+func open(t *testing.T) *netpoll.Poll {
+	t.Helper()
+	set, err := netpoll.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = set.Close() }) // a test may have closed it
+	return set
+}
+
+// await waits until all of tokens have been reported, and nothing else.
+func await(t *testing.T, set *netpoll.Poll, tokens ...uint64) {
+	t.Helper()
+	for len(tokens) > 0 {
+		got, err := set.Wait(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, token := range got {
+			i := slices.Index(tokens, token)
+			if i < 0 {
+				t.Fatalf("got token %#x, want some of %#x", token, tokens)
+			}
+			tokens = slices.Delete(tokens, i, i+1)
+		}
+	}
+}
+
+func write(t *testing.T, c net.Conn, s string) {
+	t.Helper()
+	if _, err := io.WriteString(c, s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// readAll reads until there is nothing, or the end.
+func readAll(raw syscall.RawConn) (string, error) {
+	var all []byte
+	p := make([]byte, 4)
+	for {
+		n, err := netpoll.Read(raw, p)
+		all = append(all, p[:n]...)
+		if err != nil {
+			return string(all), err
+		}
+	}
+}
+
+// TestWait: a socket is reported when there is something new.
+func TestWait(t *testing.T) {
+	const token = 0xfedcba9876543210 // all of its bits count
+	tests := []struct {
+		name   string
+		happen func(t *testing.T, p pair)
+		got    string
+		err    error
+	}{
+		{"bytes", func(t *testing.T, p pair) { write(t, p.far, "hello") }, "hello", netpoll.ErrNotReady},
+		{"more than one read", func(t *testing.T, p pair) { write(t, p.far, "hello, world") }, "hello, world", netpoll.ErrNotReady},
+		{"the end", func(t *testing.T, p pair) { p.far.Close() }, "", io.EOF},
+		{"the end of what is said", func(t *testing.T, p pair) { p.far.CloseWrite() }, "", io.EOF},
+		{"bytes and the end", func(t *testing.T, p pair) { write(t, p.far, "hello"); p.far.Close() }, "hello", io.EOF},
+		{"a reset", func(t *testing.T, p pair) { p.far.SetLinger(0); p.far.Close() }, "", syscall.ECONNRESET},
+	}
+	for _, test := range tests {
+		for _, when := range []string{"before Add", "after Add"} {
+			t.Run(test.name+" "+when, func(t *testing.T) {
+				p, set := connect(t), open(t)
+				if when == "before Add" {
+					test.happen(t, p)
+				}
+				if err := set.Add(p.raw, token); err != nil {
+					t.Fatal(err)
+				}
+				if when == "after Add" {
+					test.happen(t, p)
+				}
+				await(t, set, token)
+				got, err := readAll(p.raw)
+				if got != test.got || !errors.Is(err, test.err) {
+					t.Errorf("got %q and error %v, want %q and %v", got, err, test.got, test.err)
+				}
+			})
+		}
+	}
+}
+
+// TestWaitMany: nobody is forgotten, though there are more than are reported at a
+// time, and who has been read to the end of what there was is reported again.
+func TestWaitMany(t *testing.T) {
+	const n = 300
+	set := open(t)
+	var pairs []pair
+	var tokens []uint64
+	for i := range n {
+		p := connect(t)
+		if err := set.Add(p.raw, uint64(i)<<24); err != nil {
+			t.Fatal(err)
+		}
+		pairs, tokens = append(pairs, p), append(tokens, uint64(i)<<24)
+	}
+	for range 3 {
+		for _, p := range pairs {
+			write(t, p.far, "x")
+		}
+		await(t, set, slices.Clone(tokens)...)
+		for i, p := range pairs {
+			if got, err := readAll(p.raw); got != "x" || err != netpoll.ErrNotReady {
+				t.Errorf("socket %d: got %q, error %v", i, got, err)
+			}
+		}
+	}
+}
+
+// TestWaitWaits: without news there is nothing to report, however often somebody
+// asks; and what Wait is given stays in front.
+func TestWaitWaits(t *testing.T) {
+	quiet, loud, set := connect(t), connect(t), open(t)
+	for i, p := range []pair{quiet, loud} {
+		if err := set.Add(p.raw, uint64(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reported := make(chan []uint64)
+	go func() {
+		got, err := set.Wait([]uint64{7})
+		if err != nil {
+			t.Error(err)
+		}
+		reported <- got
+	}()
+	write(t, loud.far, "x")
+	if got := <-reported; !slices.Equal(got, []uint64{7, 1}) {
+		t.Errorf("got %v", got)
+	}
+	loud.near.Close() // who is closed is in the set no more
+	write(t, quiet.far, "x")
+	await(t, set, 0)
+}
+
+// TestClose ends a Wait under way, one that comes, and every Add; the sockets stay.
+func TestClose(t *testing.T) {
+	p, set := connect(t), open(t)
+	if err := set.Add(p.raw, 1); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() {
+		tokens, err := set.Wait(nil)
+		if len(tokens) > 0 {
+			t.Errorf("got %v", tokens)
+		}
+		ended <- err
+	}()
+	if err := set.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, os.ErrClosed) {
+		t.Errorf("a Wait under way: got %v", err)
+	}
+	write(t, p.far, "x")
+	if tokens, err := set.Wait(nil); len(tokens) > 0 || !errors.Is(err, os.ErrClosed) {
+		t.Errorf("Wait: got %v, error %v", tokens, err)
+	}
+	if err := set.Add(connect(t).raw, 2); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("Add: got %v", err)
+	}
+	if err := set.Close(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("Close again: got %v", err)
+	}
+	if got, err := readAll(p.raw); got != "x" || err != netpoll.ErrNotReady {
+		t.Errorf("the socket: got %q, error %v", got, err)
+	}
+}
+
+// TestClosedSocket: a socket that is closed cannot be added or read from.
+func TestClosedSocket(t *testing.T) {
+	p, set := connect(t), open(t)
+	p.near.Close()
+	if err := set.Add(p.raw, 1); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Add: got %v", err)
+	}
+	if n, err := netpoll.Read(p.raw, make([]byte, 1)); n != 0 || !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Read: got %d, error %v", n, err)
+	}
+}
+
+// TestReadDeadline: that of the connection holds for Read as well.
+func TestReadDeadline(t *testing.T) {
+	p := connect(t)
+	write(t, p.far, "x")
+	if err := p.near.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := netpoll.Read(p.raw, make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestOpenFails: a set is a descriptor, and there may be none left.
+func TestOpenFails(t *testing.T) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	none := limit
+	none.Cur = 0
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	set, err := netpoll.Open()
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if set != nil || !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("without descriptors: got %v, error %v", set, err)
+	}
+}
