@@ -29,13 +29,13 @@ type settings struct {
 }
 
 var (
-	quickSettings = settings{Rounds: 3, WeighIns: 1, Slice: 300 * time.Millisecond, MicroSlice: 40 * time.Millisecond, Idle: 2000, Busy: 1000}
+	quickSettings = settings{Rounds: 3, WeighIns: 1, Slice: 300 * time.Millisecond, MicroSlice: 40 * time.Millisecond, Idle: 10000, Busy: 1000}
 	fullSettings  = settings{Rounds: 7, WeighIns: 3, Slice: time.Second, MicroSlice: 200 * time.Millisecond, Idle: 10000, Busy: 1000, More: true}
 )
 
 func cmdAll(args []string) error {
 	f := flag.NewFlagSet("all", flag.ExitOnError)
-	quick := f.Bool("quick", false, "fewer cases, short slices: about 8 minutes")
+	quick := f.Bool("quick", false, "fewer cases, short slices: about 10 minutes")
 	names := f.String("libs", "", "comma-separated libraries; all by default")
 	run := f.String("run", "", "regexp of the workload/case to measure, such as '^echo/64B$'; all by default")
 	rounds := f.Int("rounds", 0, "rounds; 3 with -quick, otherwise 7")
@@ -86,6 +86,7 @@ func (r *runner) all() (string, error) {
 		{"handshake", r.handshake},
 		{"echo", r.echo},
 		{"in process", r.micro},
+		{"stalled", r.stalled},
 		{"idle", r.idle},
 		{"deflate", r.deflate},
 		{"deflate-memory", r.deflateMemory},

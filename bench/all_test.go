@@ -12,15 +12,20 @@ import (
 
 // Who is in a workload.
 const (
-	framed   = "airlock airlock-serve gorilla gorilla-tuned coder gobwas gobwas-raw gws gws-server xnet fasthttp"
-	everyone = framed + " hijack-only raw-tcp"
+	waits    = entered + " fasthttp"
+	framed   = waits + polled
+	everyone = framed + floors
 	entered  = "airlock airlock-serve gorilla gorilla-tuned coder gobwas gobwas-raw gws gws-server xnet"
-	detached = "airlock airlock-serve gorilla gorilla-tuned coder gobwas gws hijack-only"
+	detached = "airlock airlock-serve gorilla gorilla-tuned coder gobwas gws hijack-only" + polled
+	queues   = "airlock airlock-serve gws gws-server" + polled
 	prepared = "airlock airlock-serve gorilla gorilla-tuned gobwas gobwas-raw gws gws-server"
-	deflates = "airlock airlock-serve gorilla gorilla-tuned coder gobwas gws gws-server fasthttp"
+	inflates = "airlock airlock-serve gorilla gorilla-tuned coder gobwas gws gws-server"
+	deflates = inflates + " fasthttp" + polled
 	keeps    = "airlock airlock-serve coder gws gws-server"
-	limits   = "airlock airlock-serve gws gws-server"
+	limits   = "airlock airlock-serve gws gws-server" + polled
+	polled   = " airlock-poller"
 	plugged  = " airlock-klauspost"
+	floors   = " hijack-only raw-tcp"
 )
 
 // tiny settings show that everything works, and nothing else.
@@ -44,19 +49,20 @@ func TestWorkloads(t *testing.T) {
 		{"write", "binary/1MiB", entered + " (conn.Write)"},
 		{"write", "text/1KiB", entered + " (conn.Write)"},
 		{"broadcast", "512B to 1000", prepared},
-		{"idle", "blocking", everyone},
+		{"stalled", "1KiB to 200", queues},
+		{"idle", "blocking", waits + floors},
 		{"idle", "detached", detached},
-		{"inflate", "no-takeover/1KiB", strings.TrimSuffix(deflates, " fasthttp") + plugged},
+		{"inflate", "no-takeover/1KiB", inflates + plugged},
 		{"inflate", "takeover/16KiB", keeps + plugged},
-		{"compress", "no-takeover/16KiB", strings.TrimSuffix(deflates, " fasthttp") + plugged},
+		{"compress", "no-takeover/16KiB", inflates + plugged},
 		{"compress", "takeover/1KiB", keeps + plugged},
 		{"deflate", "no-takeover/64B", deflates + plugged},
-		{"deflate", "takeover/64B by default", keeps + plugged},
-		{"deflate", "takeover/512B", keeps + plugged},
+		{"deflate", "takeover/64B by default", keeps + polled + plugged},
+		{"deflate", "takeover/512B", keeps + polled + plugged},
 		{"deflate", "takeover-4KiB/16KiB", limits + plugged},
 		{"deflate-memory", "off", deflates},
 		{"deflate-memory", "no-takeover", deflates},
-		{"deflate-memory", "takeover", keeps},
+		{"deflate-memory", "takeover", keeps + polled},
 		{"deflate-memory", "takeover-4KiB", limits},
 	}
 	var names []string
@@ -109,7 +115,7 @@ func checkFigures(t *testing.T, r *runner, k key) {
 				t.Errorf("%v: %d rounds of %s, want %d", k, len(rounds), c.metric, want)
 			}
 			for _, v := range rounds {
-				if math.IsNaN(v) || math.IsInf(v, 0) || v <= 0 && (c.metric == "ns" || c.metric == "per_s") {
+				if math.IsNaN(v) || math.IsInf(v, 0) || v <= 0 && (c.metric == "ns" || c.metric == "per_s" || c.metric == "slowdown") {
 					t.Errorf("%v: %s is %v", k, c.metric, v)
 				}
 			}

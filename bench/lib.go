@@ -11,7 +11,7 @@ import (
 
 // libs are the libraries, in the order of the tables.
 var libs = []*Lib{
-	&libAirlock, &libAirlockServe, &libAirlockKlauspost,
+	&libAirlock, &libAirlockServe, &libAirlockPoller, &libAirlockKlauspost,
 	&libGorilla, &libGorillaTuned,
 	&libCoder,
 	&libGobwas, &libGobwasRaw,
@@ -47,6 +47,7 @@ type Config struct {
 	Subprotocols bool   // negotiate serverProtocols
 	Drain        bool   // Conn.Run only reads; it does not echo
 	Detach       bool   // Handle returns at once; the connection lives on in its own goroutine
+	Broadcast    bool   // Server.Broadcast is wanted
 }
 
 // run runs a connection's life: in the handler's goroutine, or detached from it.
@@ -77,6 +78,9 @@ type Server struct {
 	// Prepare encodes a message once, to be sent to many connections. The
 	// returned functions send it and release it.
 	Prepare func(text bool, p []byte) (send func(Conn) error, done func())
+	// Broadcast sends a binary message to all connections and waits for none, if
+	// Config.Broadcast was set. It returns how many were skipped.
+	Broadcast func(p []byte) (skipped int)
 }
 
 // Lib is one library, or one way to use it.
@@ -90,6 +94,8 @@ type Lib struct {
 	DeflateOnly bool     // differs from another entry in how it compresses, and is measured in nothing else
 	Detach      bool     // it heeds Config.Detach
 	Returns     bool     // its handler returns wherever a handler may
+	Polls       bool     // its handler always returns, and leaves no goroutine behind
+	Skips       bool     // its Server.Broadcast skips who is too slow; otherwise what waits has no limit
 	Partial     bool     // does not deal with all frames, so it is compared but not as a peer
 	Raw         bool     // echoes bytes without WebSocket framing
 	NoHTTP      bool     // has no handshake either

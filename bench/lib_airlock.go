@@ -14,6 +14,7 @@ var libAirlock = Lib{
 	UTF8:    true,
 	Deflate: deflateModes,
 	Detach:  true,
+	Skips:   true,
 }
 
 var libAirlockServe = Lib{
@@ -23,13 +24,15 @@ var libAirlockServe = Lib{
 	UTF8:    true,
 	Deflate: deflateModes,
 	Detach:  true, Returns: true,
+	Skips: true,
 }
 
 // airlockWindows are the windows of the modes, in both directions.
 var airlockWindows = map[string]int{noTakeover: -1, takeover: 15, smallWindows: 12}
 
-// airlockServer runs connections, with a compressor of its own if it is not nil.
-func airlockServer(cfg Config, compress compressor, run func(*airlockConn) (msgs, n int)) Server {
+// airlockOptions are those of a server, with a compressor of its own if it is not
+// nil.
+func airlockOptions(cfg Config, compress compressor) *websocket.Options {
 	opts := &websocket.Options{MaxMessageSize: readLimit}
 	if cfg.Deflate != noDeflate {
 		bits := airlockWindows[cfg.Deflate]
@@ -41,6 +44,14 @@ func airlockServer(cfg Config, compress compressor, run func(*airlockConn) (msgs
 	if cfg.Subprotocols {
 		opts.Subprotocols = serverProtocols
 	}
+	if cfg.Broadcast {
+		opts.Group = new(websocket.Group)
+	}
+	return opts
+}
+
+func airlockServer(cfg Config, compress compressor, run func(*airlockConn) (msgs, n int)) Server {
+	opts := airlockOptions(cfg, compress)
 	return Server{
 		Handle: func(w http.ResponseWriter, r *http.Request, use func(Conn)) {
 			c, err := websocket.Upgrade(w, r, opts)
@@ -52,7 +63,22 @@ func airlockServer(cfg Config, compress compressor, run func(*airlockConn) (msgs
 				c.CloseNow()
 			})
 		},
-		Prepare: airlockPrepare,
+		Prepare:   airlockPrepare,
+		Broadcast: airlockBroadcast(opts.Group),
+	}
+}
+
+// airlockBroadcast returns a Server.Broadcast; nil without a group.
+func airlockBroadcast(g *websocket.Group) func(p []byte) (skipped int) {
+	if g == nil {
+		return nil
+	}
+	return func(p []byte) int {
+		m, err := websocket.NewPreparedMessage(websocket.Binary, p)
+		if err != nil {
+			panic(err) // only text can be wrong
+		}
+		return g.Broadcast(m)
 	}
 }
 

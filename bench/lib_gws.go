@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"net"
 	"net/http"
+	"sync"
 
 	"github.com/lxzan/gws"
 )
@@ -26,7 +27,7 @@ var libGWSServer = Lib{
 }
 
 func newGWS(cfg Config) (*gws.Server, *gwsHandler) {
-	h := &gwsHandler{drain: cfg.Drain}
+	h := &gwsHandler{drain: cfg.Drain, keep: cfg.Broadcast}
 	opt := &gws.ServerOption{
 		ReadMaxPayloadSize:  readLimit,
 		WriteMaxPayloadSize: readLimit,
@@ -67,7 +68,8 @@ func gwsInHandler(cfg Config) Server {
 				c.NetConn().Close()
 			})
 		},
-		Prepare: gwsPrepare,
+		Prepare:   gwsPrepare,
+		Broadcast: h.broadcast,
 	}
 }
 
@@ -87,7 +89,8 @@ func gwsOnListener(cfg Config) Server {
 				use(&gwsConn{c, h})
 			}
 		},
-		Prepare: gwsPrepare,
+		Prepare:   gwsPrepare,
+		Broadcast: h.broadcast,
 	}
 }
 
@@ -101,6 +104,30 @@ type gwsHandler struct {
 	gws.BuiltinEventHandler
 	drain   bool
 	msgs, n int
+	keep    bool     // keep conns, for broadcast
+	conns   sync.Map // by *gws.Conn
+}
+
+func (h *gwsHandler) OnOpen(c *gws.Conn) {
+	if h.keep {
+		h.conns.Store(c, true)
+	}
+}
+
+func (h *gwsHandler) OnClose(c *gws.Conn, _ error) {
+	if h.keep {
+		h.conns.Delete(c)
+	}
+}
+
+// broadcast skips nobody.
+func (h *gwsHandler) broadcast(p []byte) (skipped int) {
+	b := gws.NewBroadcaster(gws.OpcodeBinary, p)
+	defer b.Close()
+	for c := range h.conns.Range {
+		b.Broadcast(c.(*gws.Conn))
+	}
+	return 0
 }
 
 func (h *gwsHandler) OnMessage(c *gws.Conn, m *gws.Message) {

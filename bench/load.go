@@ -28,7 +28,7 @@ type loadSpec struct {
 	Deflate string
 	Depth   int    // echo: messages in flight on each connection
 	Offers  bool   // handshake: offer subprotocols and permessage-deflate
-	Echoes  int    // idle: messages of each connection; if more than 1, all connections are busy at once
+	Echoes  int    // idle and stalled: messages of each connection at first; if more than 1, all connections are busy at once
 	Profile string // echo and handshake: file for the server's CPU profile of the window
 }
 
@@ -37,6 +37,7 @@ var loads = map[string]func(*load) (metrics, error){
 	"echo":      (*load).echo,
 	"handshake": (*load).handshake,
 	"idle":      (*load).idle,
+	"stalled":   (*load).stalled,
 }
 
 type load struct {
@@ -73,7 +74,8 @@ func (l *load) control(path string) ([]byte, error) {
 	if err := checkLoopback(l.Ctl); err != nil {
 		return nil, err
 	}
-	resp, err := http.Get("http://" + l.Ctl + path)
+	patient := http.Client{Timeout: l.For + time.Minute}
+	resp, err := patient.Get("http://" + l.Ctl + path)
 	if err != nil {
 		return nil, err
 	}

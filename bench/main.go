@@ -11,7 +11,7 @@ var commands = []struct {
 	run        func(args []string) error
 }{
 	{"check", "check that every server does what its entry says, and that Airlock keeps its rules", cmdCheck},
-	{"all", "measure, and print tables in Markdown (-quick: in about 8 minutes)", cmdAll},
+	{"all", "measure, and print tables in Markdown (-quick: in about 10 minutes)", cmdAll},
 	{"serve", "one server; all starts it", cmdServe},
 	{"load", "one load on a server; all starts it", cmdLoad},
 	{"micro", "the benchmarks in process; all starts them", cmdMicro},

@@ -5,13 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
 
-// rule is what has to hold of Airlock in a case: by itself, or beside the best of
-// its peers.
+// rule is what has to hold of Airlock in a case, used in one way: by itself, or
+// beside the best of its peers.
 type rule struct {
+	lib                    *Lib
 	workload, name, metric string
 	most                   float64 // at most so much; 0 for no such limit
 	ratio                  float64 // at most so many times what the best peer has; 0 for no such limit
@@ -21,22 +23,28 @@ type rule struct {
 // CPU than the best peer is what matters, so the room is below that limit. Memory
 // and bytes on the wire hardly vary.
 var rules = []rule{
-	{"deflate", noTakeover + "/64B", "server_us", 0, 1.15}, // nearly all of it is the kernel's, for everybody
-	{"deflate", noTakeover + "/1KiB", "server_us", 0, 1},
-	{"deflate", noTakeover + "/16KiB", "server_us", 0, 1.15}, // fasthttp has klauspost's compressor
-	{"deflate", takeover + "/1KiB", "server_us", 0, 1},
-	{"deflate", takeover + "/16KiB", "server_us", 0, 1},
-	{"deflate", smallWindows + "/1KiB", "server_us", 0, 0.8},
+	{&libAirlock, "deflate", noTakeover + "/64B", "server_us", 0, 1.15}, // nearly all of it is the kernel's, for everybody
+	{&libAirlock, "deflate", noTakeover + "/1KiB", "server_us", 0, 1},
+	{&libAirlock, "deflate", noTakeover + "/16KiB", "server_us", 0, 1.15}, // fasthttp has klauspost's compressor
+	{&libAirlock, "deflate", takeover + "/1KiB", "server_us", 0, 1},
+	{&libAirlock, "deflate", takeover + "/16KiB", "server_us", 0, 1},
+	{&libAirlock, "deflate", smallWindows + "/1KiB", "server_us", 0, 0.8},
 
-	{"deflate", noTakeover + "/1KiB", "wire_ratio", 0, 1.05},
-	{"deflate", noTakeover + "/16KiB", "wire_ratio", 0, 1.05},
-	{"deflate", takeover + "/1KiB", "wire_ratio", 0, 1.1},
-	{"deflate", takeover + "/16KiB", "wire_ratio", 0, 1.1},
-	{"deflate", smallWindows + "/1KiB", "wire_ratio", 0, 1.25}, // gws searches longer there
+	{&libAirlock, "deflate", noTakeover + "/1KiB", "wire_ratio", 0, 1.05},
+	{&libAirlock, "deflate", noTakeover + "/16KiB", "wire_ratio", 0, 1.05},
+	{&libAirlock, "deflate", takeover + "/1KiB", "wire_ratio", 0, 1.1},
+	{&libAirlock, "deflate", takeover + "/16KiB", "wire_ratio", 0, 1.1},
+	{&libAirlock, "deflate", smallWindows + "/1KiB", "wire_ratio", 0, 1.25}, // gws searches longer there
 
-	{"deflate-memory", noTakeover, "added", bookkeeping, 0},
-	{"deflate-memory", takeover, "added", 2*32<<10 + bookkeeping, 1.05},
-	{"deflate-memory", smallWindows, "added", 2*4<<10 + bookkeeping, 1},
+	{&libAirlock, "deflate-memory", noTakeover, "added", bookkeeping, 0},
+	{&libAirlock, "deflate-memory", takeover, "added", 2*32<<10 + bookkeeping, 1.05},
+	{&libAirlock, "deflate-memory", smallWindows, "added", 2*4<<10 + bookkeeping, 1},
+
+	// Who does not read delays nobody.
+	{&libAirlock, "stalled", "1KiB to 200", "slowdown", 1.5, 0},
+	{&libAirlockPoller, "stalled", "1KiB to 200", "slowdown", 1.5, 0},
+
+	{&libAirlockPoller, "idle", "detached", "memory", 3 << 10, 0},
 }
 
 // bookkeeping is what an idle connection may keep beside its two windows.
@@ -45,8 +53,8 @@ const bookkeeping = 1 << 10
 // ruleSettings are for the first time, and the others for a second, where that is
 // needed.
 var (
-	ruleSettings      = settings{Rounds: 5, WeighIns: 1, Slice: 150 * time.Millisecond, Busy: 500}
-	ruleSettingsAgain = settings{Rounds: 9, WeighIns: 1, Slice: 250 * time.Millisecond, Busy: 500}
+	ruleSettings      = settings{Rounds: 5, WeighIns: 1, Slice: 150 * time.Millisecond, Idle: 2000, Busy: 500}
+	ruleSettingsAgain = settings{Rounds: 9, WeighIns: 1, Slice: 250 * time.Millisecond, Idle: 2000, Busy: 500}
 )
 
 // measureRules measures what the rules are about.
@@ -55,20 +63,37 @@ func measureRules(s settings, ls []*Lib, pin bool) (*report, error) {
 	for _, k := range rules {
 		names = append(names, regexp.QuoteMeta(k.workload+"/"+k.name))
 	}
-	// What differs only in how Airlock is used is no peer, nor the Airlock that is meant.
-	ls = libsWhich(ls, func(l *Lib) bool { return l == &libAirlock || l.peer() })
 	match := regexp.MustCompile("^(" + strings.Join(names, "|") + ")$")
-	r := &runner{settings: s, libs: ls, match: match, pin: pin}
-	if err := r.deflate(); err != nil {
-		return nil, err
+	r := &runner{settings: s, match: match, pin: pin}
+	for _, w := range []struct {
+		name string
+		run  func() error
+	}{
+		{"deflate", r.deflate},
+		{"deflate-memory", r.deflateMemory},
+		{"stalled", r.stalled},
+		{"idle", r.idle},
+	} {
+		r.libs = libsWhich(ls, func(l *Lib) bool { return l.ruledIn(w.name) })
+		if err := w.run(); err != nil {
+			return nil, err
+		}
 	}
-	return &r.rep, r.deflateMemory()
+	return &r.rep, nil
+}
+
+// ruledIn reports whether a rule is about l in a workload, or about who is compared
+// with it.
+func (l *Lib) ruledIn(workload string) bool {
+	return slices.ContainsFunc(rules, func(k rule) bool {
+		return k.workload == workload && (k.lib == l || k.ratio != 0 && l.peer())
+	})
 }
 
 // judge says of each rule whether it holds, as a table, and returns an error for
 // those that do not.
 func (r *report) judge(rules []rule) (string, error) {
-	rows := [][]string{{"rule", "best peer", "airlock", "at most", "to the best peer", "at most", "holds"}}
+	rows := [][]string{{"rule", "of", "best peer", "it has", "at most", "to the best peer", "at most", "holds"}}
 	var broken []error
 	for _, k := range rules {
 		row, err := r.judgeRule(k)
@@ -77,16 +102,16 @@ func (r *report) judge(rules []rule) (string, error) {
 		}
 		rows = append(rows, row)
 	}
-	return markdownTable(rows, 2), errors.Join(broken...)
+	return markdownTable(rows, 3), errors.Join(broken...)
 }
 
 func (r *report) judgeRule(k rule) (row []string, err error) {
-	at := key{k.workload, k.name, libAirlock.Name}
+	at := key{k.workload, k.name, k.lib.Name}
 	best := r.bestPeer(at, k.metric, func(*Lib) bool { return true })
 	name := fmt.Sprintf("%s, %s: %s", k.workload, k.name, k.metric)
 	rounds := r.rounds[at][k.metric]
 	if len(rounds) == 0 || k.ratio != 0 && best == "" {
-		return []string{name, best, "-", "-", "-", "-", "no"}, fmt.Errorf("%s: nothing was measured", name)
+		return []string{name, k.lib.Name, best, "-", "-", "-", "-", "no"}, fmt.Errorf("%s: nothing was measured of %s", name, k.lib.Name)
 	}
 	limit := func(v float64) string {
 		if v == 0 {
@@ -95,12 +120,12 @@ func (r *report) judgeRule(k rule) (row []string, err error) {
 		return number(v)
 	}
 	got, ratio := median(rounds), r.ratio(at, k.metric, best)
-	row = []string{name, cmp.Or(best, "-"), number(got), limit(k.most), number(ratio), limit(k.ratio), "yes"}
+	row = []string{name, k.lib.Name, cmp.Or(best, "-"), number(got), limit(k.most), limit(ratio), limit(k.ratio), "yes"}
 	switch {
 	case k.most != 0 && got > k.most:
-		err = fmt.Errorf("%s is %s, and should be at most %s", name, number(got), number(k.most))
+		err = fmt.Errorf("%s of %s is %s, and should be at most %s", name, k.lib.Name, number(got), number(k.most))
 	case k.ratio != 0 && ratio > k.ratio:
-		err = fmt.Errorf("%s is %s times that of %s, and should be at most %s times", name, number(ratio), best, number(k.ratio))
+		err = fmt.Errorf("%s of %s is %s times that of %s, and should be at most %s times", name, k.lib.Name, number(ratio), best, number(k.ratio))
 	default:
 		return row, nil
 	}

@@ -7,7 +7,7 @@ import (
 
 // TestRules: everything that the rules are about is measured.
 func TestRules(t *testing.T) {
-	rep, err := measureRules(tiny, []*Lib{&libAirlock, &libAirlockServe, &libGorilla, &libGWS, &libXNet}, false)
+	rep, err := measureRules(tiny, []*Lib{&libAirlock, &libAirlockServe, &libAirlockPoller, &libGorilla, &libGWS, &libXNet}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -16,13 +16,17 @@ func TestRules(t *testing.T) {
 		if k.most == 0 && k.ratio == 0 {
 			t.Errorf("%v has no limit", k)
 		}
-		if got := row[2]; got == "-" {
+		if got := row[3]; got == "-" {
 			t.Errorf("not measured: %q", row)
 		}
 	}
-	for _, k := range rep.keys {
-		if k.lib != "airlock" && k.lib != "gorilla" && k.lib != "gws" {
-			t.Errorf("measured %v, which no rule is about", k)
+	want := map[string]string{
+		"deflate": "airlock gorilla gws", "deflate-memory": "airlock gorilla gws",
+		"stalled": "airlock airlock-poller", "idle": "airlock-poller",
+	}
+	for workload, libs := range want {
+		if got := strings.Join(rep.rows(workload), " "); got != libs {
+			t.Errorf("%s: measured %s, and the rules are about %s", workload, got, libs)
 		}
 	}
 }
@@ -38,15 +42,15 @@ func TestJudge(t *testing.T) {
 		row  string
 		want string // in the error; "" for none
 	}{
-		{"less than a peer", rule{"deflate", "takeover/1KiB", "server_us", 0, 0.8}, "gws 4.00 - 0.80 0.80 yes", ""},
-		{"more than a peer", rule{"deflate", "takeover/1KiB", "server_us", 0, 0.79}, "gws 4.00 - 0.80 0.79 no", "0.80 times that of gws"},
-		{"few enough", rule{"deflate", "takeover/1KiB", "server_us", 4, 0}, "gws 4.00 4.00 0.80 - yes", ""},
-		{"too much", rule{"deflate", "takeover/1KiB", "server_us", 3.9, 0.8}, "gws 4.00 3.90 0.80 0.80 no", "at most 3.90"},
-		{"another case", rule{"deflate", "takeover/2KiB", "server_us", 4, 1}, "- - - - no", "nothing was measured"},
-		{"another metric", rule{"deflate", "takeover/1KiB", "per_s", 4, 0}, "- - - - no", "nothing was measured"},
+		{"less than a peer", rule{&libAirlock, "deflate", "takeover/1KiB", "server_us", 0, 0.8}, "gws 4.00 - 0.80 0.80 yes", ""},
+		{"more than a peer", rule{&libAirlock, "deflate", "takeover/1KiB", "server_us", 0, 0.79}, "gws 4.00 - 0.80 0.79 no", "0.80 times that of gws"},
+		{"few enough", rule{&libAirlock, "deflate", "takeover/1KiB", "server_us", 4, 0}, "gws 4.00 4.00 0.80 - yes", ""},
+		{"too much", rule{&libAirlock, "deflate", "takeover/1KiB", "server_us", 3.9, 0.8}, "gws 4.00 3.90 0.80 0.80 no", "at most 3.90"},
+		{"another case", rule{&libAirlock, "deflate", "takeover/2KiB", "server_us", 4, 1}, "- - - - no", "nothing was measured"},
+		{"another metric", rule{&libAirlock, "deflate", "takeover/1KiB", "per_s", 4, 0}, "- - - - no", "nothing was measured"},
 	} {
 		row, err := r.judgeRule(tt.rule)
-		if got := squeeze(strings.Join(row[1:], " ")); got != tt.row {
+		if got := squeeze(strings.Join(row[2:], " ")); got != tt.row {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.row)
 		}
 		if (err != nil) != (tt.want != "") || err != nil && !strings.Contains(err.Error(), tt.want) {
@@ -54,7 +58,7 @@ func TestJudge(t *testing.T) {
 		}
 	}
 
-	holds, breaks := rule{"deflate", "takeover/1KiB", "server_us", 0, 1}, rule{"deflate", "takeover/1KiB", "server_us", 0, 0.5}
+	holds, breaks := rule{&libAirlock, "deflate", "takeover/1KiB", "server_us", 0, 1}, rule{&libAirlock, "deflate", "takeover/1KiB", "server_us", 0, 0.5}
 	for _, tt := range []struct {
 		name  string
 		rules []rule
@@ -70,7 +74,7 @@ func TestJudge(t *testing.T) {
 	}
 
 	alone := sample("deflate", "takeover/1KiB", "server_us", map[string][]float64{"airlock": {4}})
-	if _, err := alone.judge([]rule{{"deflate", "takeover/1KiB", "server_us", 5, 0}}); err != nil {
+	if _, err := alone.judge([]rule{{&libAirlock, "deflate", "takeover/1KiB", "server_us", 5, 0}}); err != nil {
 		t.Errorf("a rule without peers, and without any: %v", err)
 	}
 	if _, err := alone.judge([]rule{holds}); err == nil {

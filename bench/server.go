@@ -25,7 +25,7 @@ type serverSpec struct {
 // serverInfo is the line that a server prints once it listens.
 type serverInfo struct {
 	Addr string // WebSocket
-	Ctl  string // /stats, /gc, /debug/pprof
+	Ctl  string // /stats, /gc, /broadcast, /debug/pprof
 }
 
 // serverStats is what /stats and /gc answer. /stats without ?mem leaves out all
@@ -66,8 +66,10 @@ func cmdServe(args []string) error {
 		debug.FreeOSMemory()
 		json.NewEncoder(w).Encode(readStats(true))
 	})
+	server := lib.New(spec.Config)
+	http.HandleFunc("/broadcast", handleBroadcast(server.Broadcast))
 	go http.Serve(ctl, nil)
-	go listenAndEcho(lib.New(spec.Config), ln)
+	go listenAndEcho(server, ln)
 	if err := json.NewEncoder(os.Stdout).Encode(serverInfo{ln.Addr().String(), ctl.Addr().String()}); err != nil {
 		return err
 	}
@@ -90,9 +92,7 @@ func listenAndEcho(s Server, ln net.Listener) {
 	echo := func(c Conn) { c.Run() }
 	switch {
 	case s.Handle != nil:
-		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.Handle(w, r, echo) })
-		hs := http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
-		hs.Serve(ln)
+		serveHTTP(ln, func(w http.ResponseWriter, r *http.Request) { s.Handle(w, r, echo) })
 	case s.Serve != nil:
 		s.Serve(ln)
 	default:
@@ -104,6 +104,12 @@ func listenAndEcho(s Server, ln net.Listener) {
 			go s.ServeConn(nc, echo)
 		}
 	}
+}
+
+// serveHTTP is net/http's server, without its log.
+func serveHTTP(ln net.Listener, h http.HandlerFunc) error {
+	s := http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
+	return s.Serve(ln)
 }
 
 func readStats(mem bool) (s serverStats) {

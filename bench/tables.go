@@ -56,8 +56,11 @@ var sections = []section{
 	{"In process: calls of the connection's Write a message", "write", "binary/", []column{{"io", "", false}}},
 	{"In process: broadcast of a prepared message", "broadcast", "", perOp},
 
+	{"Broadcast over TCP while one peer in a hundred does not read: median latency of the others, µs", "stalled", "",
+		[]column{{"others_us", "", false}, {"all_us", "while all read", false}, {"slowdown", "ratio", false}}},
+
 	{"Idle connections: bytes each, after a collection", "idle", "",
-		[]column{{"memory", "heap + stack", true}, {"stack", "stack", false}, {"rss", "resident", true}, {"goroutines", "goroutines", false}}},
+		[]column{{"rss", "resident", true}, {"heap", "heap", true}, {"stack", "stack", false}, {"goroutines", "goroutines", false}}},
 
 	{"In process: read a compressed message", "inflate", "", perOp},
 	{"In process: compress and write a message", "compress", "", perOp},

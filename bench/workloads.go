@@ -79,11 +79,19 @@ func (r *runner) micro() error {
 // idle: memory of connections that have echoed once.
 func (r *runner) idle() error {
 	spec := loadSpec{Load: "idle", Conns: r.Idle, Size: 64, Kind: kindBinary, Echoes: 1}
-	if err := r.weigh(r.in(noDeflate), "idle", "blocking", Config{}, spec); err != nil {
+	blocking := libsWhich(r.in(noDeflate), func(l *Lib) bool { return !l.Polls })
+	if err := r.weigh(blocking, "idle", "blocking", Config{}, spec); err != nil {
 		return err
 	}
 	detachable := libsWhich(r.in(noDeflate), func(l *Lib) bool { return l.Detach })
 	return r.weigh(detachable, "idle", "detached", Config{Detach: true}, spec)
+}
+
+// stalled: broadcasts to connections of which one in a hundred does not read.
+func (r *runner) stalled() error {
+	ls := libsWhich(r.in(noDeflate), func(l *Lib) bool { return l.New(Config{Broadcast: true}).Broadcast != nil })
+	as := func(l *Lib) Config { return Config{Broadcast: true, Detach: l.Returns} }
+	return r.compare(ls, "stalled", "1KiB to 200", as, loadSpec{Load: "stalled", Conns: 200, Size: 1 << 10, Kind: kindBinary, Echoes: 1})
 }
 
 // deflateCase is a case of the workload deflate, in each mode.
