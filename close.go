@@ -186,7 +186,7 @@ func (c *Conn) settle(e *CloseError) *CloseError {
 // Close frame in response, the endpoint typically echos the status code it
 // received" (RFC 6455, section 5.5.1).
 func (c *Conn) sendClose(ctx context.Context) error {
-	if err := c.take(ctx, c.wr.frame, "close"); err != nil {
+	if err := c.take(ctx, &c.wr.frame, "close"); err != nil {
 		return err
 	}
 	defer c.unlockFrame()

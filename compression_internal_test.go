@@ -240,7 +240,7 @@ func TestWritePacked(t *testing.T) {
 			for i := range 10 {
 				plain := records(500 + 3000*i)
 				packed := bytes.TrimSuffix(deflate.Compress(nil, nil, plain, 15), []byte(deflate.Tail))
-				if err := c.take(t.Context(), c.wr.message, "write"); err != nil {
+				if err := c.take(t.Context(), &c.wr.message, "write"); err != nil {
 					t.Fatal(err)
 				}
 				err := c.writePacked(t.Context(), byMessage, frame.Text, packed, plain)

@@ -92,10 +92,7 @@ func newConn(s stream, d decision, opts *Options) *Conn {
 		writeTimeout: opts.writeTimeout(),
 		done:         make(chan struct{}),
 	}
-	c.rd.turn = make(turn, 1)
 	c.rd.interrupt.set = s.SetReadDeadline
-	c.wr.message = make(turn, 1)
-	c.wr.frame = make(turn, 1)
 	c.wr.interrupt.set = s.SetWriteDeadline
 	switch {
 	case opts.SendQueue == 0:
@@ -191,32 +188,14 @@ func (c *Conn) Stats() Stats {
 	}
 }
 
-// turn is a lock that is held across I/O. It is a channel because waiting for
-// it has to end with a context.
-type turn chan struct{}
-
-func (t turn) tryLock() bool {
-	select {
-	case t <- struct{}{}:
-		return true
-	default:
-		return false
-	}
-}
-
-func (t turn) unlock() { <-t }
-
 // take takes a turn. It gives up when ctx has ended, or the connection has while
 // others had the turn.
-func (c *Conn) take(ctx context.Context, t turn, doing string) error {
-	if !t.tryLock() {
-		select {
-		case t <- struct{}{}:
-		case <-ctx.Done():
+func (c *Conn) take(ctx context.Context, t *turn, doing string) error {
+	if !t.lock(ctx, c.done) {
+		if ctx.Err() != nil {
 			return interrupted(doing, ctx)
-		case <-c.done:
-			return c.Err()
 		}
+		return c.Err()
 	}
 	if ctx.Err() != nil {
 		t.unlock()
@@ -232,6 +211,12 @@ const bufferSize = 16 << 10
 type buffer [bufferSize]byte
 
 var buffers = sync.Pool{New: func() any { return new(buffer) }}
+
+// pool is buffers, for who knows a buffer as a slice.
+type pool struct{}
+
+func (pool) Get() []byte  { return buffers.Get().(*buffer)[:] }
+func (pool) Put(p []byte) { buffers.Put((*buffer)(p)) }
 
 // ReadFrame reads the next frame, whatever it is, with its payload unmasked and
 // the caller's to keep. It is for those who care how a message is cut, such as
@@ -311,7 +296,7 @@ func (c *Conn) writeOwnFrame(ctx context.Context, op frame.Opcode, fin bool, pay
 		}
 		begun = true
 	default:
-		if err := c.take(ctx, c.wr.message, "write"); err != nil {
+		if err := c.take(ctx, &c.wr.message, "write"); err != nil {
 			return err
 		}
 	}

@@ -98,7 +98,7 @@ func (c *Conn) uncork(ctx context.Context) error {
 // sendHeld takes the turn to send a frame, and sends what is held back.
 func (c *Conn) sendHeld() error {
 	ctx := context.Background()
-	if err := c.take(ctx, c.wr.frame, "write"); err != nil {
+	if err := c.take(ctx, &c.wr.frame, "write"); err != nil {
 		return err
 	}
 	defer c.releaseFrame()

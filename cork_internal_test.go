@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -88,12 +89,14 @@ func TestCorkTCP(t *testing.T) {
 		for _, tt := range []struct {
 			name    string
 			replies []int
+			send    func(c *Conn, p []byte) error
 			writes  int32
 		}{
-			{"small", bytesAsInts(bytes.Repeat([]byte{5}, 200)), 1},
-			{"a large one between", []int{1, 1, 20_000, 1, 1}, 3},
-			{"large ones", []int{20_000, 20_000}, 2},
-			{"one fills the buffer", []int{1, bufferSize - 4, 1}, 3},
+			{"small", slices.Repeat([]int{5}, 200), writeBinary, 1},
+			{"a large one between", []int{1, 1, 20_000, 1, 1}, writeBinary, 3},
+			{"large ones", []int{20_000, 20_000}, writeBinary, 2},
+			{"one fills the buffer", []int{1, bufferSize - 4, 1}, writeBinary, 3},
+			{"prepared", []int{1, 1, 20_000, 1, 1}, writePrepared, 3},
 		} {
 			t.Run(way.name+", "+tt.name, func(t *testing.T) {
 				server, client := tcpPair(t)
@@ -101,7 +104,7 @@ func TestCorkTCP(t *testing.T) {
 				c := newConn(s, decision{}, &Options{})
 				c.wr.cork.timer = time.AfterFunc(time.Hour, func() {}) // how long it takes is no matter here
 				h := calls{func(c *Conn, m Message) error {
-					return c.Write(context.Background(), Binary, bytes.Repeat(m.Data, tt.replies[m.Data[0]]))
+					return tt.send(c, bytes.Repeat(m.Data, tt.replies[m.Data[0]]))
 				}, make(chan error, 1)}
 				way.serve(c, h)
 				var want []byte
@@ -123,17 +126,19 @@ func TestCorkTCP(t *testing.T) {
 	}
 }
 
-func bytesAsInts(b []byte) []int {
-	all := make([]int, len(b))
-	for i, n := range b {
-		all[i] = int(n)
+func writeBinary(c *Conn, p []byte) error { return c.Write(context.Background(), Binary, p) }
+
+func writePrepared(c *Conn, p []byte) error {
+	m, err := NewPreparedMessage(Binary, p)
+	if err != nil {
+		return err
 	}
-	return all
+	return c.WritePrepared(context.Background(), m)
 }
 
 // held returns what a connection holds back at the moment.
 func (c *Conn) held() (n int, buf *buffer, flag bool) {
-	c.wr.frame <- struct{}{}
+	c.wr.frame.tryLock()
 	defer c.wr.frame.unlock()
 	k := &c.wr.cork
 	return k.n, k.buf, k.held.Load()
@@ -187,5 +192,92 @@ func TestCorkLetsGo(t *testing.T) {
 				<-h.closed
 			})
 		})
+	}
+}
+
+// TestCorkLargeStalled: what is held back goes before a large reply, and is given up
+// like one.
+func TestCorkLargeStalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, client := net.Pipe()
+		defer client.Close()
+		c := newConn(&stalled{stream: newHijacked(server, burst(2))}, decision{}, &Options{})
+		h := calls{func(c *Conn, m Message) error {
+			return errors.Join(writeBinary(c, m.Data), writeBinary(c, make([]byte, 20_000)))
+		}, make(chan error, 1)}
+		if err := c.Serve(h); !errors.Is(err, ErrWriteTimeout) || c.Stats().BytesSent != 0 {
+			t.Errorf("Serve: %v, after %d bytes", err, c.Stats().BytesSent)
+		}
+	})
+}
+
+// TestCorkTurn: who would send what is held back waits for another frame, and not
+// beyond the end.
+func TestCorkTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, client := net.Pipe()
+		defer client.Close()
+		c := newConn(newHijacked(server, burst(2)[:8]), decision{}, &Options{})
+		h := calls{func(c *Conn, m Message) error {
+			err := writeBinary(c, m.Data)
+			c.wr.frame.tryLock()
+			return err
+		}, make(chan error, 1)}
+		start := time.Now()
+		time.AfterFunc(time.Second, func() { c.CloseNow() })
+		go c.Serve(h)
+		<-h.closed
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// direct is a stream that passes for one to the kernel.
+type direct struct{ stream }
+
+func (direct) Direct() bool { return true }
+
+// TestCorkContext: the ctx of a write has no say any more once that has returned.
+func TestCorkContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, client := net.Pipe()
+		c := newConn(direct{newHijacked(server, burst(2)[:8])}, decision{}, &Options{})
+		h := calls{func(c *Conn, m Message) error {
+			ctx, cancel := context.WithCancel(context.Background())
+			err := c.Write(ctx, m.Type, m.Data)
+			cancel()
+			synctest.Wait()
+			return err
+		}, make(chan error, 1)}
+		go c.Serve(h)
+		if _, err := io.ReadFull(client, make([]byte, 3)); err != nil {
+			t.Errorf("no reply: %v, %v", err, c.Err())
+		}
+		client.Close()
+		<-h.closed
+	})
+}
+
+// sink is a stream that takes everything.
+type sink struct{ direct }
+
+func (sink) Write(b []byte) (int, error) { return len(b), nil }
+
+// TestCorkAllocatesNothing: what holds replies back is used again.
+func TestCorkAllocatesNothing(t *testing.T) {
+	server, client := net.Pipe()
+	defer client.Close()
+	defer server.Close()
+	c := newConn(sink{direct{newHijacked(server, nil)}}, decision{}, &Options{})
+	reply := []byte("reply")
+	got := testing.AllocsPerRun(100, func() {
+		c.wr.cork.on.Store(true)
+		if err := errors.Join(writeBinary(c, reply), c.uncork(context.Background())); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if got != 0 {
+		t.Errorf("got %v allocations a burst, want 0", got)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -174,11 +175,17 @@ func appendField(b []byte, name, value string) []byte {
 // hijacked is the stream over a connection taken from net/http.
 type hijacked struct {
 	net.Conn
-	early []byte // to be read first
+	early      []byte          // to be read first
+	descriptor syscall.RawConn // nil: reads do not go straight to one
 }
 
 func newHijacked(conn net.Conn, early []byte) *hijacked {
-	return &hijacked{conn, early}
+	s := &hijacked{Conn: conn, early: early}
+	if s.Direct() {
+		// Without one, if ever, it is read like any other connection.
+		s.descriptor, _ = conn.(syscall.Conn).SyscallConn()
+	}
+	return s
 }
 
 func (s *hijacked) Read(p []byte) (int, error) {
@@ -227,23 +234,35 @@ func (s *hijacked) Abort() error {
 	return s.Close()
 }
 
-// Descriptor: a type that wraps the connection may have read more than it gave.
-func (s *hijacked) Descriptor() syscall.RawConn {
-	if !s.Direct() {
-		return nil
+func (s *hijacked) Descriptor() syscall.RawConn { return s.descriptor }
+
+func (s *hijacked) ReadBuffer(wait bool) (*buffer, int, error) {
+	if len(s.early) > 0 {
+		b := buffers.Get().(*buffer)
+		n, err := s.Read(b[:])
+		return b, n, err
 	}
-	raw, err := s.Conn.(syscall.Conn).SyscallConn()
+	p, n, err := netpoll.ReadBuffer(s.descriptor, pool{}, wait)
 	if err != nil {
-		return nil
+		return nil, 0, s.readError(err)
 	}
-	return raw
+	return (*buffer)(p), n, nil
 }
 
-func (s *hijacked) TryRead(descriptor syscall.RawConn, p []byte) (int, error) {
+func (s *hijacked) TryRead(p []byte) (int, error) {
 	if len(s.early) > 0 {
 		return s.Read(p)
 	}
-	return netpoll.Read(descriptor, p)
+	n, err := netpoll.Read(s.descriptor, p)
+	return n, s.readError(err)
+}
+
+// readError returns err as Read would: what went wrong on which connection.
+func (s *hijacked) readError(err error) error {
+	if e, ok := errors.AsType[*os.SyscallError](err); ok {
+		return &net.OpError{Op: "read", Net: s.RemoteAddr().Network(), Source: s.LocalAddr(), Addr: s.RemoteAddr(), Err: e}
+	}
+	return err
 }
 
 // Direct: only what net/http got from the kernel itself. A type that wraps one

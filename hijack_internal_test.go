@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/airlock-go/websocket/internal/netpoll"
 )
 
 func TestHijackedRead(t *testing.T) {
@@ -132,6 +134,41 @@ func TestHijackedDirect(t *testing.T) {
 	} {
 		if got := newHijacked(tt.conn, nil).Direct(); got != tt.want {
 			t.Errorf("%s: Direct() = %t, want %t", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestHijackedEarly: what came with the handshake is read before anything else, by
+// every way of reading.
+func TestHijackedEarly(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	far, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer far.Close()
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, wait := range []bool{false, true} {
+		s := newHijacked(conn, []byte("early"))
+		two := make([]byte, 2)
+		if n, err := s.TryRead(two); string(two[:n]) != "ea" || err != nil {
+			t.Errorf("TryRead: %q, %v", two[:n], err)
+		}
+		buf, n, err := s.ReadBuffer(wait)
+		if err != nil || string(buf[:n]) != "rly" {
+			t.Fatalf("ReadBuffer: %d bytes, %v", n, err)
+		}
+		buffers.Put(buf)
+		if n, err := s.TryRead(two); n != 0 || err != netpoll.ErrNotReady {
+			t.Errorf("TryRead with nothing more: %d, %v", n, err)
 		}
 	}
 }

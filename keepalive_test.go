@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -554,6 +555,20 @@ func TestKeepAliveSockets(t *testing.T) {
 			p.ExpectClose(1008, websocket.ErrSlowMessage.Error())
 			if err := next(t, w.end); !errors.Is(err, websocket.ErrSlowMessage) {
 				t.Errorf("got %v", err)
+			}
+		}},
+		{"a message in pieces", 500 * time.Millisecond, func(t *testing.T, s *serving) {
+			_, p := s.serve(t, newWitness(t))
+			tick := time.NewTicker(100 * time.Millisecond)
+			defer tick.Stop()
+			// Each piece buys more time than it takes.
+			message := bytes.Repeat([]byte("x"), 700)
+			for piece := range slices.Chunk(wstest.Frame(frame.Text, true, message), 50) {
+				p.Send(piece...)
+				<-tick.C
+			}
+			if got, err := answer(p, 0); err != nil || got != string(message) {
+				t.Errorf("got %q, error %v", got, err)
 			}
 		}},
 		{"a busy handler", 500 * time.Millisecond, func(t *testing.T, s *serving) {

@@ -20,7 +20,7 @@ import (
 // moved; a write deadline that cuts a message off ends the connection. When ctx
 // ends, so do all calls. Close is that of c with CloseNormal.
 func (c *Conn) NetConn(ctx context.Context, typ MessageType) net.Conn {
-	n := &netConn{conn: c, typ: typ, turn: make(turn, 1)}
+	n := &netConn{conn: c, typ: typ}
 	n.readDeadline.init(ctx)
 	n.writeDeadline.init(ctx)
 	return n
@@ -42,7 +42,7 @@ func (n *netConn) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	ctx := n.readDeadline.context()
-	if err := n.conn.take(ctx, n.turn, "read"); err != nil {
+	if err := n.conn.take(ctx, &n.turn, "read"); err != nil {
 		return 0, n.readError(err)
 	}
 	defer n.turn.unlock()

@@ -2,26 +2,29 @@ package websocket
 
 import (
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
 // polled is what a Poller knows of a connection.
 type polled struct {
-	poller     *Poller
-	conn       *Conn
-	handler    Handler
-	descriptor syscall.RawConn
-	token      uint64
+	poller  *Poller
+	conn    *Conn
+	handler Handler
+	token   uint64
 
 	// Of whoever has the turn to read:
 	wait  wait         // for the peer, which goes on from one turn to the next
 	due   atomic.Int64 // when it is over, since poller.start; 0: never
 	reads int          // that are left in this turn
 
+	// Of the worker that has it: this turn had to wait for others, so the time is
+	// not the peer's fault.
+	excused bool
+
 	// Of whoever has poller.mu:
 	state   pollState
 	outside bool    // the worker that has it does not count as busy any more
+	crowded bool    // all workers were busy when it was queued
 	next    *polled // in the queue
 
 	// Of a guest: where it hears that it may go on.
@@ -49,13 +52,13 @@ func (s *polled) turn(scratch []byte) []byte {
 	return scratch
 }
 
-// read is a read of the turn. It does not wait.
-func (s *polled) read(b []byte) (int, error) {
+// spend takes one of the reads of this turn.
+func (s *polled) spend() error {
 	if s.reads == 0 {
-		return 0, errTurnOver
+		return errTurnOver
 	}
 	s.reads--
-	return s.conn.stream.TryRead(s.descriptor, b)
+	return nil
 }
 
 // suspend lets the wait for the peer go on until the next turn, and reports whether
@@ -89,6 +92,9 @@ type guest struct {
 func (g guest) OnMessage(c *Conn, m Message) error {
 	g.polled.poller.enter(g.polled)
 	defer g.polled.poller.exit()
+	if err := c.orClosed(nil); err != nil {
+		return err // it has ended meanwhile
+	}
 	return g.Handler.OnMessage(c, m)
 }
 

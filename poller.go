@@ -48,9 +48,10 @@ type Poller struct {
 
 // PollerOptions are the choices of [NewPoller]. The zero value is the default.
 type PollerOptions struct {
-	// MaxHandlers is how many calls of Handlers may run at the same time; 0 means
+	// MaxHandlers is how many calls of OnMessage may run at the same time; 0 means
 	// 4096, negative no limit. A call that waits, for a database or a slow peer,
-	// holds up no other connection until there are so many that do.
+	// holds up no other connection until there are so many that do. The ends of
+	// connections, and with them OnClose, have no such limit.
 	MaxHandlers int
 }
 
@@ -115,8 +116,8 @@ func (p *Poller) Serve(c *Conn, h Handler) error {
 		_ = c.finish(h)
 		return ErrPollerClosed
 	}
-	s.descriptor = c.stream.Descriptor()
-	if p.poll == nil || s.descriptor == nil || p.poll.Add(s.descriptor, s.token) != nil {
+	d := c.stream.Descriptor()
+	if p.poll == nil || d == nil || p.poll.Add(d, s.token) != nil {
 		s.granted = make(chan struct{}, 1)
 		go func() {
 			defer p.remove(s)
@@ -224,6 +225,7 @@ func (p *Poller) push(s *polled) bool {
 	switch s.state {
 	case pollIdle:
 		s.state = pollQueued
+		s.crowded = p.busy >= p.max
 		p.queue.push(s)
 		return true
 	case pollBusy:
@@ -260,9 +262,7 @@ func (p *Poller) ready() bool {
 func (p *Poller) enter(s *polled) {
 	p.mu.Lock()
 	p.queue.push(s)
-	if p.ready() {
-		p.hire()
-	}
+	p.ready() // or it has to wait for others
 	p.mu.Unlock()
 	<-s.granted
 }
@@ -298,6 +298,7 @@ func (p *Poller) take(tokens []uint64, first bool) *polled {
 		if p.ready() {
 			s := p.queue.pop()
 			s.state = pollBusy
+			s.excused = s.crowded
 			p.busy++
 			p.hire()
 			return s
@@ -367,9 +368,6 @@ func (p *Poller) end(s *polled, err error) {
 func (p *Poller) leave(s *polled) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s.outside {
-		return
-	}
 	s.outside = true
 	p.busy--
 	p.hire()

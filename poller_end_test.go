@@ -189,6 +189,45 @@ func TestPollerPanic(t *testing.T) {
 	})
 }
 
+// TestPollerNext: who waits for the only handler gets it when the call before ends, in
+// whatever way, though nothing else happens.
+func TestPollerNext(t *testing.T) {
+	ways := []struct {
+		name string
+		end  func(c *websocket.Conn) error
+	}{
+		{"return", func(*websocket.Conn) error { return nil }},
+		{"error", func(*websocket.Conn) error { return errSecret }},
+		{"panic", func(*websocket.Conn) error { panic("oops") }},
+		{"Goexit", func(*websocket.Conn) error { runtime.Goexit(); return nil }},
+		{"CloseNow", func(c *websocket.Conn) error { return c.CloseNow() }},
+	}
+	onEachPoller(t, func(t *testing.T, with service) {
+		_, other := services[0].start(t, nil, 0).serve(t, newWitness(t))
+		for _, way := range ways {
+			t.Run(way.name, func(t *testing.T) {
+				s := with.start(t, noSweeps, 1)
+				entered, leave := make(chan bool), make(chan bool)
+				_, first := s.serve(t, doing(t, func(c *websocket.Conn, _ websocket.Message) error {
+					entered <- true
+					<-leave
+					return way.end(c)
+				}))
+				_, second := s.serve(t, newWitness(t))
+				first.SendText("hello")
+				next(t, entered)
+				second.SendText("me next")
+				// Meanwhile the Poller hears of it.
+				if err := converse(other, 50, 7); err != nil {
+					t.Error(err)
+				}
+				leave <- true
+				second.ExpectText("me next")
+			})
+		}
+	})
+}
+
 // TestPollerClosed: there is no place in a closed Poller.
 func TestPollerClosed(t *testing.T) {
 	onEachPoller(t, func(t *testing.T, with service) {

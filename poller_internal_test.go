@@ -161,6 +161,73 @@ func TestPollerQueue(t *testing.T) {
 	}
 }
 
+// TestPollerGuests: those without a socket stand in the same queue.
+func TestPollerGuests(t *testing.T) {
+	p, all := newIdle(0, 0, 0)
+	defer p.sweeper.Stop()
+	guest := func(i int) <-chan bool {
+		s := all[i]
+		s.granted = make(chan struct{}, 1)
+		in := make(chan bool)
+		go func() {
+			p.enter(s)
+			in <- true
+		}()
+		return in
+	}
+	<-guest(0) // who has the only place
+	p.wake(all[1])
+	p.exit()
+	second := guest(2)
+	for queued := false; !queued; {
+		p.mu.Lock()
+		queued = p.queue.tail == all[2]
+		p.mu.Unlock()
+	}
+	select {
+	case <-second:
+		t.Error("a guest went before a socket that was there first")
+	default:
+	}
+	p.mu.Lock()
+	if !p.ready() || p.queue.pop() != all[1] {
+		t.Error("a socket does not get the place that a guest has left")
+	}
+	if p.ready() || p.busy != 1 {
+		t.Errorf("then %d have the only place", p.busy)
+	}
+	p.mu.Unlock()
+	<-second
+	p.exit()
+	if p.busy != 0 {
+		t.Errorf("%d have a place and do not use it", p.busy)
+	}
+}
+
+// TestPollerExcused: the time for which a turn had to wait for others is not held
+// against the peer.
+func TestPollerExcused(t *testing.T) {
+	for _, busy := range []int{0, 1} {
+		p, all := newIdle(1)
+		p.max, p.busy, p.polling = 1, busy, true
+		s, c := all[0], newTestConn(t)
+		s.wait = wait{patience: time.Second}
+		p.wake(s)
+		p.busy = 0
+		if got := p.take(nil, false); got != s {
+			t.Fatalf("took %p, want %p", got, s)
+		}
+		if err := c.takeServed(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		if excused := s.wait.patience == 0; excused != (busy == 1) {
+			t.Errorf("%d of 1 busy: excused %t", busy, excused)
+		}
+		c.releaseRead()
+		p.sweeper.Stop()
+	}
+}
+
 // TestPollerTurnTaken: a turn does not wait for somebody else who reads, and is given
 // another when he has.
 func TestPollerTurnTaken(t *testing.T) {

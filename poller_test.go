@@ -63,6 +63,10 @@ func onEachPoller(t *testing.T, test func(t *testing.T, with service)) {
 	}
 }
 
+// noSweeps are options without a keepalive, whose sweeps would hide for a while that
+// a Poller has forgotten somebody.
+var noSweeps = &websocket.Options{KeepAlive: -1}
+
 // A serving is a server whose connections are served.
 type serving struct {
 	*wstest.Server
@@ -214,7 +218,7 @@ func converse(p *wstest.Peer, messages, chop int) error {
 // TestPollerOrder: every message once, in order, however it arrives.
 func TestPollerOrder(t *testing.T) {
 	onEachService(t, func(t *testing.T, with service) {
-		s := with.start(t, &websocket.Options{KeepAlive: -1}, 0)
+		s := with.start(t, noSweeps, 0)
 		var wg sync.WaitGroup
 		defer wg.Wait()
 		for i := range 48 {
@@ -273,14 +277,16 @@ func TestPollerParallel(t *testing.T) {
 func TestPollerMaxHandlers(t *testing.T) {
 	onEachPoller(t, func(t *testing.T, with service) {
 		for _, limit := range []int{1, 3} {
-			t.Run(strconv.Itoa(limit), func(t *testing.T) { checkLimit(t, limit, with.start(t, nil, limit)) })
+			t.Run(strconv.Itoa(limit), func(t *testing.T) { checkLimit(t, limit, with.start(t, noSweeps, limit)) })
 		}
 	})
 	t.Run("some with sockets and some without", func(t *testing.T) {
-		var all []*serving
-		for _, with := range services[1:] {
-			all = append(all, with.start(t, nil, 2))
-			all[len(all)-1].poller = all[0].poller
+		all := []*serving{services[1].start(t, noSweeps, 2)}
+		for _, with := range services[2:] {
+			with.newPoller = nil
+			s := with.start(t, noSweeps, 0)
+			s.poller = all[0].poller
+			all = append(all, s)
 		}
 		checkLimit(t, 2, all...)
 	})

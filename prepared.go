@@ -109,12 +109,12 @@ func (c *Conn) WritePrepared(ctx context.Context, m *PreparedMessage) error {
 func (c *Conn) writePrepared(ctx context.Context, m *PreparedMessage) error {
 	d := c.wr.deflation
 	compress := d.wanted(m.Size())
-	if err := c.take(ctx, c.wr.message, "write"); err != nil {
+	if err := c.take(ctx, &c.wr.message, "write"); err != nil {
 		return err
 	}
 	defer c.wr.message.unlock()
 	e := m.variant(d, compress)
-	if err := c.take(ctx, c.wr.frame, "write"); err != nil {
+	if err := c.take(ctx, &c.wr.frame, "write"); err != nil {
 		return err
 	}
 	defer c.releaseFrame()

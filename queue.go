@@ -156,7 +156,7 @@ func (c *Conn) drain() {
 // close frame.
 func (c *Conn) sendQueued() ([]queued, error) {
 	ctx := context.Background()
-	if err := c.take(ctx, c.wr.message, "write"); err != nil {
+	if err := c.take(ctx, &c.wr.message, "write"); err != nil {
 		return nil, err
 	}
 	defer c.wr.message.unlock()
@@ -170,7 +170,7 @@ func (c *Conn) sendQueued() ([]queued, error) {
 		b, h, large = c.layOut(b, scratch, &batch[i])
 	}
 	// Control frames have not waited for all that.
-	if err := c.take(ctx, c.wr.frame, "write"); err != nil {
+	if err := c.take(ctx, &c.wr.frame, "write"); err != nil {
 		return nil, err
 	}
 	defer c.releaseFrame()

@@ -64,7 +64,7 @@ func TestQueueBreaks(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newBreaking(t, test.takes)
-				c.wr.message <- struct{}{}
+				c.wr.message.tryLock()
 				for _, text := range test.messages {
 					enqueueText(t, c, text, test.prepared)
 				}
@@ -167,7 +167,7 @@ func checkNothingQueued(t *testing.T, c *Conn) {
 func TestEmptyQueueIsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := newWire(t, nil, nil)
-		c.wr.message <- struct{}{}
+		c.wr.message.tryLock()
 		for range 50 {
 			enqueueText(t, c, strings.Repeat("x", 1000), false)
 		}
@@ -196,7 +196,7 @@ func TestEmptyQueueIsNothing(t *testing.T) {
 func TestQueueMemory(t *testing.T) {
 	for _, size := range []int{0, 1, 10, 100, 1000, 10_000} {
 		c, _ := newWire(t, nil, nil)
-		c.wr.message <- struct{}{} // so that none leaves
+		c.wr.message.tryLock() // so that none leaves
 		p := make([]byte, size)
 		for n := 0; n < defaultSendQueue && c.TrySend(Binary, p) == nil; n++ {
 		}

@@ -251,7 +251,7 @@ func (c *Conn) skip(ctx context.Context) error {
 // takeRead takes the turn to read in a form, and the message under way with it,
 // unless that belongs to another form. For between, there is nothing to respect.
 func (c *Conn) takeRead(ctx context.Context, as form) error {
-	if err := c.take(ctx, c.rd.turn, "read"); err != nil {
+	if err := c.take(ctx, &c.rd.turn, "read"); err != nil {
 		return err
 	}
 	return c.beginRead(ctx, as)
@@ -267,6 +267,10 @@ func (c *Conn) takeServed(ctx context.Context, turn *polled) error {
 		return netpoll.ErrNotReady
 	}
 	c.rd.polled = turn
+	if turn.excused {
+		turn.excused = false
+		turn.forgetWait()
+	}
 	return c.beginRead(ctx, byMessage)
 }
 
@@ -308,16 +312,20 @@ func (c *Conn) releaseRead() {
 		buffers.Put(rd.buf)
 		rd.buf = nil
 	}
-	s := c.polled.Load()
-	if s == nil || rd.polled == s {
+	if rd.polled != nil {
 		rd.polled = nil
 		rd.turn.unlock()
 		return
 	}
-	// What is left is not heard of again from the socket.
-	s.forgetWait()
+	if s := c.polled.Load(); s != nil {
+		s.forgetWait()
+	}
 	rd.turn.unlock()
-	s.poller.wake(s)
+	// What this reader has left is not heard of again from the socket. A Poller may
+	// have got the connection just now, and found the turn taken.
+	if s := c.polled.Load(); s != nil {
+		s.poller.wake(s)
+	}
 }
 
 // orClosed returns err, or the end of the connection if that has come.
@@ -398,11 +406,17 @@ func (c *Conn) control(ctx context.Context, ev proto.Event) error {
 // control frame in the making, which leaves room.
 func (c *Conn) fill(ctx context.Context) error {
 	rd := &c.rd
-	if rd.buf == nil {
+	var p []byte // nil: to be had when there is something to read
+	rd.hi -= rd.lo
+	switch {
+	case rd.buf != nil:
+		p = rd.buf[copy(rd.buf[:], rd.buf[rd.lo:][:rd.hi]):]
+	case c.stream.Descriptor() == nil:
 		rd.buf = buffers.Get().(*buffer)
+		p = rd.buf[:]
 	}
-	rd.lo, rd.hi = 0, copy(rd.buf[:], rd.buf[rd.lo:rd.hi])
-	n, err := c.receive(ctx, rd.buf[rd.hi:])
+	rd.lo = 0
+	n, err := c.receive(ctx, p)
 	rd.hi += n
 	return err
 }
@@ -437,12 +451,24 @@ func (c *Conn) receive(ctx context.Context, p []byte) (int, error) {
 	}
 }
 
-// readStream reads what the transport has. In a turn of a Poller it does not wait.
-func (c *Conn) readStream(p []byte) (int, error) {
-	if s := c.rd.polled; s != nil {
-		return s.read(p)
+// readStream reads what the transport has to p, or to a buffer if p is nil. In a turn
+// of a Poller it does not wait.
+func (c *Conn) readStream(p []byte) (n int, err error) {
+	rd := &c.rd
+	wait := rd.polled == nil
+	if !wait {
+		if err := rd.polled.spend(); err != nil {
+			return 0, err
+		}
 	}
-	return c.stream.Read(p)
+	switch {
+	case p == nil:
+		rd.buf, n, err = c.stream.ReadBuffer(wait)
+		return n, err
+	case wait:
+		return c.stream.Read(p)
+	}
+	return c.stream.TryRead(p)
 }
 
 // lost: the transport has ended without a close frame.

@@ -36,12 +36,17 @@ type stream interface {
 	Direct() bool
 
 	// Descriptor returns the socket that is read from, or nil where other layers
-	// lie between, or there is none.
+	// lie between, or there is none. The methods that follow are for streams with
+	// a descriptor.
 	Descriptor() syscall.RawConn
 
-	// TryRead is Read from the descriptor, except that it does not wait:
-	// netpoll.ErrNotReady means that there is nothing to read yet.
-	TryRead(descriptor syscall.RawConn, p []byte) (int, error)
+	// ReadBuffer is like Read, to a buffer from the pool. While it waits it needs
+	// none. If it is not to wait, it returns netpoll.ErrNotReady when there is
+	// nothing to read yet.
+	ReadBuffer(wait bool) (*buffer, int, error)
+
+	// TryRead is Read, but does not wait: it returns netpoll.ErrNotReady, too.
+	TryRead(p []byte) (int, error)
 }
 
 // isTimeout reports whether err is that of an expired deadline. Other errors call

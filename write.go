@@ -49,7 +49,7 @@ func (c *Conn) write(ctx context.Context, typ MessageType, p []byte) error {
 		return err
 	}
 	compress := c.wr.deflation.wanted(len(p)) // as things are now, not when it has the turn
-	if err := c.take(ctx, c.wr.message, "write"); err != nil {
+	if err := c.take(ctx, &c.wr.message, "write"); err != nil {
 		return err
 	}
 	defer c.wr.message.unlock()
@@ -78,7 +78,7 @@ func (c *Conn) afterEnd(ctx context.Context, err error) error {
 // the way of every frame but the close frame and what is owed. Of the header it
 // takes Fin, Opcode, and RSV1 for a message that is compressed.
 func (c *Conn) writeFrame(ctx context.Context, as form, wanted frame.Header, p []byte) error {
-	if err := c.take(ctx, c.wr.frame, "write"); err != nil {
+	if err := c.take(ctx, &c.wr.frame, "write"); err != nil {
 		return err
 	}
 	defer c.releaseFrame()

@@ -26,7 +26,7 @@ func (c *Conn) Writer(ctx context.Context, typ MessageType) (io.WriteCloser, err
 		return nil, err
 	}
 	compress := c.wr.deflation.wanted(math.MaxInt)
-	if err := c.take(ctx, c.wr.message, "write"); err != nil {
+	if err := c.take(ctx, &c.wr.message, "write"); err != nil {
 		return nil, err
 	}
 	if err := c.Err(); err != nil {
@@ -34,8 +34,8 @@ func (c *Conn) Writer(ctx context.Context, typ MessageType) (io.WriteCloser, err
 		return nil, c.afterEnd(ctx, err)
 	}
 	c.wr.form.Store(uint32(byStream))
-	m := &messageWriter{conn: c, ctx: ctx, op: op, turn: make(turn, 1), buf: buffers.Get().(*buffer), compress: compress}
-	m.turn <- struct{}{} // expire may be called at once
+	m := &messageWriter{conn: c, ctx: ctx, op: op, buf: buffers.Get().(*buffer), compress: compress}
+	m.turn.lock(context.Background(), nil) // expire may be called at once
 	m.stop = context.AfterFunc(ctx, m.expire)
 	m.turn.unlock()
 	return m, nil
@@ -63,7 +63,7 @@ func (m *messageWriter) Write(p []byte) (int, error) {
 }
 
 func (m *messageWriter) write(p []byte) (int, error) {
-	m.turn <- struct{}{}
+	m.turn.lock(context.Background(), nil)
 	defer m.turn.unlock()
 	written := 0
 	for m.err == nil && len(p) > 0 {
@@ -109,7 +109,7 @@ func (m *messageWriter) Close() error {
 }
 
 func (m *messageWriter) close() error {
-	m.turn <- struct{}{}
+	m.turn.lock(context.Background(), nil)
 	defer m.turn.unlock()
 	if m.err != nil {
 		return m.err
@@ -168,7 +168,7 @@ func (m *messageWriter) abandon(err error) {
 
 // expire: the context of the message has ended.
 func (m *messageWriter) expire() {
-	m.turn <- struct{}{}
+	m.turn.lock(context.Background(), nil)
 	defer m.turn.unlock()
 	if m.err == nil {
 		m.abandon(interrupted("write", m.ctx))

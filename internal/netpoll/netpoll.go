@@ -11,5 +11,11 @@ import "errors"
 // ErrNotReady is the error of [Read] when there is nothing to read yet.
 var ErrNotReady = errors.New("netpoll: nothing to read yet")
 
+// Buffer is where ReadBuffer gets its buffers, and puts those it had no use for.
+type Buffer interface {
+	Get() []byte
+	Put([]byte)
+}
+
 // maxEvents is how many sockets [Poll.Wait] reports at a time.
 const maxEvents = 128

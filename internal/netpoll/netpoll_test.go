@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -266,5 +267,86 @@ func TestOpenFails(t *testing.T) {
 	}
 	if set != nil || !errors.Is(err, syscall.EMFILE) {
 		t.Errorf("without descriptors: got %v, error %v", set, err)
+	}
+}
+
+// shelf lends a buffer, and counts how many are out.
+type shelf struct {
+	t     *testing.T
+	out   atomic.Int32
+	onPut func() // may be nil
+}
+
+func (s *shelf) Get() []byte {
+	s.out.Add(1)
+	return make([]byte, 8)
+}
+
+func (s *shelf) Put(p []byte) {
+	if s.out.Add(-1) < 0 || len(p) != 8 {
+		s.t.Errorf("%d bytes were put back that were not taken", len(p))
+	}
+	if s.onPut != nil {
+		s.onPut()
+	}
+}
+
+func TestReadBuffer(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		wait bool
+		do   func(p pair)
+		got  string
+		err  error
+	}{
+		{"there is something", false, func(p pair) { write(t, p.far, "abc") }, "abc", nil},
+		{"more than a buffer", true, func(p pair) { write(t, p.far, "abcdefghij") }, "abcdefgh", nil},
+		{"nothing yet", false, func(pair) {}, "", netpoll.ErrNotReady},
+		{"the end", true, func(p pair) { p.far.Close() }, "", io.EOF},
+		{"a reset", true, func(p pair) { p.far.SetLinger(0); p.far.Close() }, "", syscall.ECONNRESET},
+		{"nothing in time", true, func(p pair) { p.near.SetReadDeadline(time.Unix(1, 0)) }, "", os.ErrDeadlineExceeded},
+		{"closed here", true, func(p pair) { p.near.Close() }, "", net.ErrClosed},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p, s := connect(t), &shelf{t: t}
+			test.do(p)
+			if !test.wait && test.err == nil {
+				await(t, watching(t, p), 7)
+			}
+			b, n, err := netpoll.ReadBuffer(p.raw, s, test.wait)
+			if !errors.Is(err, test.err) || string(b[:n]) != test.got {
+				t.Errorf("got %q, %v; want %q, %v", b[:n], err, test.got, test.err)
+			}
+			if out, want := s.out.Load(), int32(min(1, len(test.got))); out != want {
+				t.Errorf("%d buffers are out, want %d", out, want)
+			}
+		})
+	}
+}
+
+// watching returns a set that has p in it, with token 7.
+func watching(t *testing.T, p pair) *netpoll.Poll {
+	t.Helper()
+	set := open(t)
+	if err := set.Add(p.raw, 7); err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+// TestReadBufferWaits: who waits holds no buffer. What the second look finds is sent
+// when the first has found nothing.
+func TestReadBufferWaits(t *testing.T) {
+	p := connect(t)
+	s := &shelf{t: t}
+	s.onPut = func() {
+		if out := s.out.Load(); out != 0 {
+			t.Errorf("%d buffers are out while nothing has come", out)
+		}
+		write(t, p.far, "late")
+	}
+	b, n, err := netpoll.ReadBuffer(p.raw, s, true)
+	if err != nil || string(b[:n]) != "late" || s.out.Load() != 1 {
+		t.Errorf("got %q, %v, and %d buffers are out", b[:n], err, s.out.Load())
 	}
 }

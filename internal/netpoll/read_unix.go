@@ -4,17 +4,20 @@ package netpoll
 
 import (
 	"io"
+	"os"
 	"sync"
 	"syscall"
 )
 
-// attempt is a read that does not wait. What is given to a RawConn has to be a
-// function; made once and used again, it costs no allocation.
+// attempt is a read of a socket. What is given to a RawConn has to be a function;
+// made once and used again, it costs no allocation.
 type attempt struct {
-	p    []byte
-	n    int
-	err  error
-	once func(fd uintptr) bool
+	p      []byte // nil: to be had from buffer, when there is something to read
+	buffer Buffer
+	wait   bool
+	n      int
+	err    error
+	once   func(fd uintptr) bool
 }
 
 var attempts = sync.Pool{New: func() any {
@@ -23,33 +26,68 @@ var attempts = sync.Pool{New: func() any {
 	return a
 }}
 
-// try reads, and is done in any case: false would have the RawConn wait.
+// try reads, and reports whether it is done; if not, the RawConn waits and tries
+// again.
 func (a *attempt) try(fd uintptr) bool {
+	p := a.p
+	if p == nil {
+		p = a.buffer.Get()
+	}
+	a.n, a.err = readFD(int(fd), p)
+	if a.n > 0 {
+		a.p = p
+		return true
+	}
+	if a.p == nil {
+		a.buffer.Put(p)
+	}
+	return a.err != syscall.EAGAIN || !a.wait
+}
+
+func readFD(fd int, p []byte) (int, error) {
 	for {
-		a.n, a.err = syscall.Read(int(fd), a.p)
-		if a.err != syscall.EINTR {
-			return true
+		n, err := syscall.Read(fd, p)
+		if err != syscall.EINTR {
+			return n, err
 		}
 	}
+}
+
+// run makes the attempt.
+func (a *attempt) run(c syscall.RawConn) (p []byte, n int, err error) {
+	err = c.Read(a.once)
+	p, n = a.p, a.n
+	switch {
+	case err != nil:
+	case a.err == syscall.EAGAIN:
+		err = ErrNotReady
+	case a.err != nil:
+		err = os.NewSyscallError("read", a.err)
+	case n == 0:
+		err = io.EOF
+	}
+	a.p, a.buffer, a.wait = nil, nil, false
+	attempts.Put(a)
+	if err != nil {
+		return nil, 0, err
+	}
+	return p, n, nil
 }
 
 // Read reads what is there, and returns ErrNotReady when nothing is. Otherwise it is
 // like the Read of the connection that c belongs to.
 func Read(c syscall.RawConn, p []byte) (int, error) {
 	a := attempts.Get().(*attempt)
-	defer attempts.Put(a)
 	a.p = p
-	err := c.Read(a.once)
-	a.p = nil
-	switch {
-	case err != nil:
-		return 0, err
-	case a.err == syscall.EAGAIN:
-		return 0, ErrNotReady
-	case a.err != nil:
-		return 0, a.err
-	case a.n == 0:
-		return 0, io.EOF
-	}
-	return a.n, nil
+	_, n, err := a.run(c)
+	return n, err
+}
+
+// ReadBuffer reads to a buffer that it takes when there is something to read, and
+// returns the buffer with the number of bytes. If it is to wait, nothing is held until
+// then, else it returns ErrNotReady.
+func ReadBuffer(c syscall.RawConn, b Buffer, wait bool) ([]byte, int, error) {
+	a := attempts.Get().(*attempt)
+	a.buffer, a.wait = b, wait
+	return a.run(c)
 }
