@@ -24,11 +24,11 @@ type cork struct {
 const maxHold = time.Millisecond
 
 // hold takes b, in place of the transport, and reports whether it did. What is held
-// back goes before everything else.
+// back goes before everything else; if it is not to be any more, somebody is about to
+// send it.
 func (c *Conn) hold(b []byte) (bool, error) {
 	k := &c.wr.cork
-	on := k.on.Load()
-	if k.n == 0 && !on {
+	if k.n == 0 && !k.on.Load() {
 		return false, nil
 	}
 	if k.n+len(b) > bufferSize {
@@ -45,19 +45,13 @@ func (c *Conn) hold(b []byte) (bool, error) {
 		c.wakeFlush()
 	}
 	k.n += copy(k.buf[k.n:], b)
-	if on {
-		return true, nil
-	}
-	return true, c.flushHeld()
+	return true, nil
 }
 
 // wakeFlush sees to it that what is held back leaves in any case.
 func (c *Conn) wakeFlush() {
 	if k := &c.wr.cork; k.timer == nil {
-		k.timer = time.AfterFunc(maxHold, func() {
-			// Every later call returns this error.
-			_ = c.uncork(context.Background())
-		})
+		k.timer = time.AfterFunc(maxHold, func() { c.uncork(context.Background()) })
 	} else {
 		k.timer.Reset(maxHold)
 	}
@@ -80,31 +74,30 @@ func (c *Conn) flushHeld() error {
 // uncork sends what is held back before a read waits, and has nothing held back any
 // more. The end of a read's ctx must not cut off a frame, so one that has a ctx does
 // not wait for this.
-func (c *Conn) uncork(ctx context.Context) error {
-	c.wr.cork.on.Store(false)
-	if !c.wr.cork.held.Load() {
-		return nil
+func (c *Conn) uncork(ctx context.Context) {
+	k := &c.wr.cork
+	if k.on.Load() {
+		k.on.Store(false)
 	}
-	if ctx.Done() == nil {
-		return c.sendHeld()
+	switch {
+	case !k.held.Load():
+	case ctx.Done() == nil:
+		c.sendHeld()
+	default:
+		go c.sendHeld()
 	}
-	go func() {
-		// Every later call returns this error.
-		_ = c.sendHeld()
-	}()
-	return nil
 }
 
-// sendHeld takes the turn to send a frame, and sends what is held back.
-func (c *Conn) sendHeld() error {
+// sendHeld takes the turn to send a frame, and sends what is held back. An error ends
+// the connection, which everybody hears of.
+func (c *Conn) sendHeld() {
 	ctx := context.Background()
-	if err := c.take(ctx, &c.wr.frame, "write"); err != nil {
-		return err
+	if c.take(ctx, &c.wr.frame, "write") != nil {
+		return
 	}
 	defer c.releaseFrame()
 	c.wr.interrupt.watch(ctx)
 	if err := c.flushHeld(); err != nil {
-		return c.unsent(ctx, err)
+		_ = c.unsent(ctx, err)
 	}
-	return nil
 }

@@ -189,16 +189,18 @@ func TestCorkSlow(t *testing.T) {
 				write(t, c, "2")
 				return nil
 			})
-			start := time.Now()
-			k.p.Send(texts(tt.burst...)...)
-			for i, want := range tt.hear {
-				k.p.ExpectText([]string{"1", "2"}[i%2])
-				if got := time.Since(start); got != want {
-					t.Errorf("reply %d is there after %v, want %v", i, got, want)
+			for n := range 3 {
+				start := time.Now()
+				k.p.Send(texts(tt.burst...)...)
+				for i, want := range tt.hear {
+					k.p.ExpectText([]string{"1", "2"}[i%2])
+					if got := time.Since(start); got != want {
+						t.Errorf("reply %d is there after %v, want %v", i, got, want)
+					}
 				}
+				synctest.Wait()
+				k.checkWrites(t, (n+1)*tt.writes)
 			}
-			synctest.Wait()
-			k.checkWrites(t, tt.writes)
 		})
 	}
 }
@@ -405,11 +407,19 @@ func checkClosed(t *testing.T, k *corked, code websocket.CloseCode, sent int) {
 func TestCorkStalled(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
+		size  int // of a reply
 		limit time.Duration
 		reads bool
-	}{{"for a while", 10 * time.Second, true}, {"for too long", 2 * time.Second, false}} {
+	}{
+		{"for a while", 2000, 10 * time.Second, true},
+		{"for too long", 2000, 2 * time.Second, false},
+		{"for a while, more than a buffer", 10_000, 10 * time.Second, true},
+		{"for too long, more than a buffer", 10_000, 2 * time.Second, false},
+		{"for a while, each more than a buffer", 20_000, 10 * time.Second, true},
+		{"for too long, each more than a buffer", 20_000, 2 * time.Second, false},
+	} {
 		bubble(t, tt.name, func(t *testing.T) {
-			reply := bytes.Repeat([]byte("reply "), 300)
+			reply := bytes.Repeat([]byte("reply"), tt.size/5)
 			k := serveCorked(t, &websocket.Options{WriteTimeout: tt.limit}, 500, func(c *websocket.Conn, m websocket.Message) error {
 				return c.Write(t.Context(), m.Type, reply)
 			})
@@ -429,6 +439,45 @@ func TestCorkStalled(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCorkPongBehind: a ping that comes while what was held back goes out is answered
+// behind it.
+func TestCorkPongBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reply := string(make([]byte, 1000))
+		k := serveCorked(t, nil, 500, func(c *websocket.Conn, m websocket.Message) error {
+			write(t, c, reply)
+			pause(time.Second)
+			return nil
+		})
+		ping := wstest.Frame(frame.Ping, true, []byte("ping"))
+		k.p.Send(append(texts("one"), ping[:1]...)...)
+		pause(2 * time.Second)
+		k.p.Send(ping[1:]...)
+		synctest.Wait()
+		start := time.Now()
+		k.p.ExpectText(reply)
+		k.p.Expect(frame.Pong, true, "ping")
+		checkAtOnce(t, start)
+	})
+}
+
+// TestCorkBesideStalled: where nothing is held back, a message of another goroutine
+// that the peer does not take holds up no call.
+func TestCorkBesideStalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := serveCorked(t, nil, 500, func(*websocket.Conn, websocket.Message) error { return nil })
+		go k.Write(t.Context(), websocket.Text, make([]byte, 1000))
+		synctest.Wait()
+		for range 3 {
+			k.p.Send(texts("x", "x")...)
+			synctest.Wait()
+		}
+		if len(k.h.got) != 6 {
+			t.Errorf("%d messages, want 6", len(k.h.got))
+		}
+	})
 }
 
 // TestNotCorked: replies leave at once where nobody would see to it that they leave
@@ -497,8 +546,10 @@ func TestCorkReadInCall(t *testing.T) {
 				write(t, c, reply)
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
-				if _, _, err := c.Read(ctx); !errors.Is(err, context.DeadlineExceeded) || c.Err() != nil {
-					t.Errorf("Read without a message: %v, connection %v", err, c.Err())
+				begun := time.Now()
+				_, _, err := c.Read(ctx)
+				if took := time.Since(begun); !errors.Is(err, context.DeadlineExceeded) || c.Err() != nil || took != time.Second {
+					t.Errorf("Read without a message: %v after %v, connection %v", err, took, c.Err())
 				}
 				write(t, c, "late")
 				return nil

@@ -181,7 +181,7 @@ type hijacked struct {
 
 func newHijacked(conn net.Conn, early []byte) *hijacked {
 	s := &hijacked{Conn: conn, early: early}
-	if s.Direct() {
+	if netpoll.CanRead && s.Direct() {
 		// Without one, if ever, it is read like any other connection.
 		s.descriptor, _ = conn.(syscall.Conn).SyscallConn()
 	}

@@ -70,10 +70,14 @@ func (c *Conn) beginWait() wait {
 
 // heard: n bytes have come, and the wait is over.
 func (c *Conn) heard(w wait, n int) {
-	c.rd.vigil.heard(w, n)
 	if s := c.rd.polled; s != nil {
+		if !s.since.IsZero() {
+			// Since then the Poller had no place for it, which is not the peer's fault.
+			w.patience = min(w.patience, max(0, s.since.Sub(w.began)))
+		}
 		s.forgetWait()
 	}
+	c.rd.vigil.heard(w, n)
 }
 
 // endWait decides what a read deadline that has expired means: the end of ctx,

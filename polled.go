@@ -17,15 +17,11 @@ type polled struct {
 	due   atomic.Int64 // when it is over, since poller.start; 0: never
 	reads int          // that are left in this turn
 
-	// Of the worker that has it: this turn had to wait for others, so the time is
-	// not the peer's fault.
-	excused bool
-
 	// Of whoever has poller.mu:
 	state   pollState
-	outside bool    // the worker that has it does not count as busy any more
-	crowded bool    // all workers were busy when it was queued
-	next    *polled // in the queue
+	outside bool      // the worker that has it does not count as busy any more
+	since   time.Time // it has been in the queue, if there was no place for it then
+	next    *polled   // in the queue
 
 	// Of a guest: where it hears that it may go on.
 	granted chan struct{}
@@ -46,7 +42,11 @@ func (s *polled) turn(scratch []byte) []byte {
 	var err error
 	defer func() { s.poller.rest(s, err) }() // err is nil when the handler has called runtime.Goexit
 	s.reads = readsPerTurn
-	for err == nil {
+	for n := 0; err == nil; n++ {
+		if n == messagesPerTurn {
+			err = errTurnOver
+			break
+		}
 		scratch, err = s.conn.serveNext(s.handler, scratch, s)
 	}
 	return scratch
@@ -64,7 +64,7 @@ func (s *polled) spend() error {
 // suspend lets the wait for the peer go on until the next turn, and reports whether
 // there is time for that.
 func (s *polled) suspend(w wait) bool {
-	if w.patience == 0 {
+	if s.conn.keepAlive == 0 {
 		return true
 	}
 	if time.Since(w.began) >= w.patience {
@@ -113,5 +113,8 @@ func (q *pollQueue) push(s *polled) {
 func (q *pollQueue) pop() *polled {
 	s := q.head
 	q.head, s.next = s.next, nil
+	if q.head == nil {
+		q.tail = nil
+	}
 	return s
 }

@@ -48,19 +48,19 @@ type Poller struct {
 
 // PollerOptions are the choices of [NewPoller]. The zero value is the default.
 type PollerOptions struct {
-	// MaxHandlers is how many calls of OnMessage may run at the same time; 0 means
-	// 4096, negative no limit. A call that waits, for a database or a slow peer,
-	// holds up no other connection until there are so many that do. The ends of
-	// connections, and with them OnClose, have no such limit.
+	// MaxHandlers is how many calls of OnMessage may run at the same time; 0 or less
+	// means no limit but the number of connections. A call that waits, for a
+	// database or for a peer that does not read, holds up no other connection until
+	// there are so many that do. The ends of connections, and with them OnClose,
+	// have no such limit.
 	MaxHandlers int
 }
 
 const (
-	defaultMaxHandlers = 4096
-
-	// readsPerTurn bounds what a connection may do before others have their turn,
-	// though there is more to read.
-	readsPerTurn = 8
+	// What a connection may do before others have their turn, though there is more
+	// for it to do.
+	readsPerTurn    = 8
+	messagesPerTurn = 64
 
 	// The slowest and the fastest sweep for connections that have been silent for
 	// too long. Between two there is an eighth of the shortest KeepAlive.
@@ -85,12 +85,9 @@ type slot struct {
 // which may be out of file descriptors. A Poller that is not needed any more has to
 // be closed.
 func NewPoller(opts *PollerOptions) (*Poller, error) {
-	p := &Poller{max: defaultMaxHandlers, start: time.Now(), tick: maxTick}
-	if opts != nil && opts.MaxHandlers != 0 {
+	p := &Poller{max: math.MaxInt, start: time.Now(), tick: maxTick}
+	if opts != nil && opts.MaxHandlers > 0 {
 		p.max = opts.MaxHandlers
-	}
-	if p.max < 0 {
-		p.max = math.MaxInt
 	}
 	poll, err := netpoll.Open()
 	switch {
@@ -105,10 +102,10 @@ func NewPoller(opts *PollerOptions) (*Poller, error) {
 // Serve has h called with what happens on c, as [Conn.Serve] has, and returns at
 // once. The HTTP handler may return then, and net/http's memory for it is freed.
 // Once it is called, the connection belongs to the Poller, and nobody else should
-// read from it.
+// read from it. What comes while the connection is being closed is dropped.
 //
-// After Close, the connection is closed with CloseGoingAway, OnClose is called, and
-// the error is ErrPollerClosed.
+// After Close, the connection is closed with CloseGoingAway, which waits for the peer
+// as [Conn.Close] does, OnClose is called, and the error is ErrPollerClosed.
 func (p *Poller) Serve(c *Conn, h Handler) error {
 	s := &polled{poller: p, conn: c, handler: h, state: pollBusy}
 	if !p.admit(s) {
@@ -225,7 +222,10 @@ func (p *Poller) push(s *polled) bool {
 	switch s.state {
 	case pollIdle:
 		s.state = pollQueued
-		s.crowded = p.busy >= p.max
+		s.since = time.Time{}
+		if p.busy >= p.max {
+			s.since = time.Now()
+		}
 		p.queue.push(s)
 		return true
 	case pollBusy:
@@ -298,7 +298,6 @@ func (p *Poller) take(tokens []uint64, first bool) *polled {
 		if p.ready() {
 			s := p.queue.pop()
 			s.state = pollBusy
-			s.excused = s.crowded
 			p.busy++
 			p.hire()
 			return s
@@ -410,7 +409,7 @@ func (p *Poller) sweepFrom(i int) bool {
 			}
 		}
 	}
-	if p.queue.head != nil {
+	if p.ready() {
 		p.hire()
 	}
 	if i+sweepAtOnce < len(p.slots) {
@@ -419,6 +418,8 @@ func (p *Poller) sweepFrom(i int) bool {
 	p.sweeping = len(p.free) < len(p.slots)
 	if p.sweeping {
 		p.sweeper.Reset(p.tick)
+	} else {
+		p.tick = maxTick
 	}
 	return false
 }

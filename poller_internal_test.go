@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"context"
 	"net"
 	"testing"
 	"time"
@@ -141,6 +142,9 @@ func TestPollerQueue(t *testing.T) {
 			p.wake(all[i])
 		}
 		got := p.drain()
+		if p.queue.tail != nil {
+			t.Error("an empty queue holds on to the last in it")
+		}
 		if len(got) != 3 || got[0] != all[2] || got[1] != all[0] || got[2] != all[1] {
 			t.Fatalf("got %d connections, or in another order", len(got))
 		}
@@ -205,26 +209,56 @@ func TestPollerGuests(t *testing.T) {
 }
 
 // TestPollerExcused: the time for which a turn had to wait for others is not held
-// against the peer.
+// against a peer that has sent something, and the time before that is.
 func TestPollerExcused(t *testing.T) {
+	const silent, queued = 3 * time.Second, 2 * time.Second
 	for _, busy := range []int{0, 1} {
 		p, all := newIdle(1)
+		p.sweeper.Stop()
 		p.max, p.busy, p.polling = 1, busy, true
 		s, c := all[0], newTestConn(t)
-		s.wait = wait{patience: time.Second}
+		c.keepAlive = time.Minute
+		w := wait{began: time.Now().Add(-silent - queued), patience: time.Minute, underway: true}
 		p.wake(s)
 		p.busy = 0
 		if got := p.take(nil, false); got != s {
 			t.Fatalf("took %p, want %p", got, s)
 		}
+		if crowded := !s.since.IsZero(); crowded != (busy == 1) {
+			t.Fatalf("%d of 1 busy: crowded %t", busy, crowded)
+		}
+		want := silent + queued
+		if busy == 1 {
+			s.since = s.since.Add(-queued)
+			want = silent
+		}
 		if err := c.takeServed(t.Context(), s); err != nil {
 			t.Fatal(err)
 		}
-		if excused := s.wait.patience == 0; excused != (busy == 1) {
-			t.Errorf("%d of 1 busy: excused %t", busy, excused)
-		}
+		c.heard(w, 1)
 		c.releaseRead()
-		p.sweeper.Stop()
+		if got := c.rd.vigil.spent.Round(time.Second); got != want {
+			t.Errorf("%d of 1 busy: waited %v for the peer, want %v", busy, got, want)
+		}
+	}
+}
+
+// TestPollerPatience: a wait that is over when it begins is no wait without an end.
+func TestPollerPatience(t *testing.T) {
+	p, all := newIdle(0)
+	p.sweeper.Stop()
+	s := all[0]
+	w := wait{began: time.Now()}
+	if !s.suspend(w) || s.due.Load() != 0 {
+		t.Error("without a keepalive, a wait has an end")
+	}
+	s.conn.keepAlive = time.Minute
+	if s.suspend(w) {
+		t.Error("the wait goes on, and nobody looks for its end")
+	}
+	w.patience = time.Minute
+	if !s.suspend(w) || s.due.Load() == 0 {
+		t.Error("a wait that is not over does not go on")
 	}
 }
 
@@ -235,10 +269,14 @@ func TestPollerTurnTaken(t *testing.T) {
 	defer p.sweeper.Stop()
 	s, c := all[0], newTestConn(t)
 	c.polled.Store(s)
+	s.due.Store(1)
+	s.wait = wait{began: time.Now().Add(-time.Hour), patience: time.Minute}
 	if err := c.takeRead(t.Context(), byMessage); err != nil {
 		t.Fatal(err)
 	}
-	s.due.Store(1)
+	if s.due.Load() != 0 || c.rd.vigil.quiet != time.Minute {
+		t.Errorf("of the Poller's wait for a minute, %v count", c.rd.vigil.quiet)
+	}
 	if err := c.takeServed(t.Context(), s); err != netpoll.ErrNotReady {
 		t.Errorf("got %v", err)
 	}
@@ -246,7 +284,7 @@ func TestPollerTurnTaken(t *testing.T) {
 		t.Error("there is another turn while somebody else reads")
 	}
 	c.releaseRead()
-	if got := p.drain(); len(got) != 1 || got[0] != s || s.due.Load() != 0 {
+	if got := p.drain(); len(got) != 1 || got[0] != s {
 		t.Errorf("%d connections have a turn when nobody reads any more", len(got))
 	}
 	s.state = pollIdle
@@ -256,6 +294,15 @@ func TestPollerTurnTaken(t *testing.T) {
 	c.releaseRead()
 	if got := p.drain(); len(got) != 0 {
 		t.Error("a turn leads to another")
+	}
+	// One that does not want it any more has had it for a moment.
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := c.takeRead(over, byMessage); err == nil {
+		t.Error("a turn for a ctx that has ended")
+	}
+	if got := p.drain(); len(got) != 1 {
+		t.Error("the Poller is not told that the turn was taken for a moment")
 	}
 }
 

@@ -60,7 +60,7 @@ func (rd *reader) inflating() bool {
 }
 
 // more reports whether there is something that was not looked at yet.
-func (rd *reader) more() bool { return rd.lo < rd.hi || rd.inflating() }
+func (rd *reader) more() bool { return rd.lo < rd.hi }
 
 // direct returns how many bytes are to come that are what they are going to be:
 // the payload of the frame under way, unless it is compressed.
@@ -115,7 +115,7 @@ func (c *Conn) readAppend(ctx context.Context, dst []byte) (MessageType, []byte,
 	}
 	if resumed {
 		rd.partial = nil
-		if cap(dst) > 0 {
+		if len(dst) > 0 || cap(dst) >= len(out) {
 			out = append(dst, out...)
 		}
 	}
@@ -251,10 +251,26 @@ func (c *Conn) skip(ctx context.Context) error {
 // takeRead takes the turn to read in a form, and the message under way with it,
 // unless that belongs to another form. For between, there is nothing to respect.
 func (c *Conn) takeRead(ctx context.Context, as form) error {
-	if err := c.take(ctx, &c.rd.turn, "read"); err != nil {
+	if err := c.takeTurn(ctx); err != nil {
 		return err
 	}
 	return c.beginRead(ctx, as)
+}
+
+// takeTurn takes the turn to read for anybody but a Poller.
+func (c *Conn) takeTurn(ctx context.Context) error {
+	err := c.take(ctx, &c.rd.turn, "read")
+	switch s := c.polled.Load(); {
+	case s == nil:
+	case err != nil:
+		// The turn may have been here for a moment, in which the Poller wanted it.
+		s.poller.wake(s)
+	default:
+		// The Poller's wait is cut short, and goes on in the one that follows.
+		c.rd.vigil.waited(s.wait)
+		s.forgetWait()
+	}
+	return err
 }
 
 // takeServed is takeRead for who serves the connection. A Poller leaves the turn to
@@ -267,10 +283,6 @@ func (c *Conn) takeServed(ctx context.Context, turn *polled) error {
 		return netpoll.ErrNotReady
 	}
 	c.rd.polled = turn
-	if turn.excused {
-		turn.excused = false
-		turn.forgetWait()
-	}
 	return c.beginRead(ctx, byMessage)
 }
 
@@ -316,9 +328,6 @@ func (c *Conn) releaseRead() {
 		rd.polled = nil
 		rd.turn.unlock()
 		return
-	}
-	if s := c.polled.Load(); s != nil {
-		s.forgetWait()
 	}
 	rd.turn.unlock()
 	// What this reader has left is not heard of again from the socket. A Poller may
@@ -426,9 +435,7 @@ func (c *Conn) fill(ctx context.Context) error {
 func (c *Conn) receive(ctx context.Context, p []byte) (int, error) {
 	for {
 		c.flushControl()
-		if err := c.uncork(ctx); err != nil {
-			return 0, err
-		}
+		c.uncork(ctx)
 		w := c.beginWait()
 		n, err := c.readStream(p)
 		if n > 0 {

@@ -49,7 +49,7 @@ func (m *messageReader) Read(p []byte) (int, error) {
 	if m.eof.Load() {
 		return 0, io.EOF
 	}
-	if err := c.take(m.ctx, &rd.turn, "read"); err != nil {
+	if err := c.takeTurn(m.ctx); err != nil {
 		return 0, err
 	}
 	rd.interrupt.watch(m.ctx)

@@ -14,7 +14,8 @@ import (
 //
 // What a call writes may wait for what the next ones write, as long as more
 // messages have come already: replies to a burst leave together. None waits longer
-// than a millisecond.
+// than a millisecond, and Write does not wait for it: what is held back when the
+// connection is cut off, as by CloseNow, is lost.
 //
 // A panic of a call is logged as net/http does it, to the ErrorLog of the
 // http.Server, and ends the connection with CloseInternalError. That of
@@ -72,7 +73,7 @@ func (c *Conn) readServed(dst []byte, turn *polled) (Message, error) {
 	}
 	defer c.releaseRead()
 	typ, data, err := c.readAppend(ctx, dst)
-	if err == nil && c.rd.more() {
+	if c.rd.more() {
 		c.wr.cork.on.Store(true)
 	}
 	return Message{typ, data}, err

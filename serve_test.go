@@ -142,7 +142,7 @@ var thrown = []struct {
 }{
 	{"a string", func() { panic("oops") }, "oops"},
 	{"nil", func() { panic(nil) }, "panic called with nil argument"},
-	{"a runtime error", func() { var m map[string]int; m["x"]++ }, "assignment to entry in nil map"},
+	{"a runtime error", func() { s := []int{}; s[len(s)]++ }, "index out of range [0]"},
 	{"an error", func() { panic(io.ErrNoProgress) }, io.ErrNoProgress.Error()},
 	{"a CloseError", func() { panic(&websocket.CloseError{Code: 4000, Reason: "not sent"}) }, "4000"},
 	{"an error that wraps ErrAbortHandler", func() { panic(fmt.Errorf("own: %w", http.ErrAbortHandler)) }, "own: net/http: abort Handler"},
@@ -266,8 +266,9 @@ func TestServeAbort(t *testing.T) {
 	p.SendText("hello")
 	p.ExpectEOF()
 	err := <-served
-	if !errors.Is(err, http.ErrAbortHandler) || errors.Is(err, websocket.ErrPanic) || websocket.CloseStatus(err) != websocket.CloseAbnormal {
-		t.Errorf("Serve: got %v", err)
+	e, ok := errors.AsType[*websocket.CloseError](err)
+	if !ok || e.Code != websocket.CloseAbnormal || !e.Sent || !errors.Is(err, http.ErrAbortHandler) || errors.Is(err, websocket.ErrPanic) {
+		t.Errorf("Serve: got %#v", err)
 	}
 	if len(h.closed) != 1 || h.closed[0] != err {
 		t.Errorf("OnClose: got %v", h.closed)

@@ -11,7 +11,7 @@ import (
 )
 
 // stream is what a transport gives a Conn: bytes both ways, and ways to bound
-// the waiting. It is net.Conn with three promises more.
+// the waiting. It is net.Conn with promises of its own.
 type stream interface {
 	net.Conn
 

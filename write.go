@@ -31,14 +31,15 @@ type writer struct {
 }
 
 // Write sends p as one message, in one frame, compressed where that was agreed on
-// and saves something. It returns when the transport has taken it; p may be used
-// again then.
+// and saves something. It returns when the transport has taken it, or a Handler's
+// replies are held back ([Handler]); p may be used again then.
 //
 // ErrInvalidText means that nothing was sent, and so does an error of
 // Compression.Compress. One that wraps ctx.Err() but is no *CloseError means the
 // same: the turn of this message did not come in time. Any other error is the
 // *CloseError of the connection. While Close is at work, Write returns it when the
-// connection has ended, or ctx has, so that who leaves for it cuts nothing short.
+// connection has ended, or ctx has, so that who leaves for it cuts nothing short. Who
+// writes to many in a loop had better use TrySend, which waits for nothing.
 func (c *Conn) Write(ctx context.Context, typ MessageType, p []byte) error {
 	return c.afterEnd(ctx, c.write(ctx, typ, p))
 }

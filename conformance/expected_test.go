@@ -38,6 +38,13 @@ func (echoes) OnMessage(c *websocket.Conn, m websocket.Message) error {
 
 func (echoes) OnClose(*websocket.Conn, error) {}
 
+// A server is one made with the library.
+type server struct {
+	name   string
+	way    string
+	secure bool
+}
+
 // TestExpected: the verdicts on the library are those that are written down,
 // whatever the transport, and whoever reads.
 func TestExpected(t *testing.T) {
@@ -48,17 +55,7 @@ func TestExpected(t *testing.T) {
 		}
 		writeFile(t, expectedFile, text.String())
 	}
-	for _, server := range []struct {
-		name   string
-		way    string
-		secure bool
-	}{
-		{"tcp", "Messages", false},
-		{"tls", "Messages", true},
-		{"tcp, with Serve", "Serve", false},
-		{"tcp, with a Poller", "Poller", false},
-		{"tls, with a Poller", "Poller", true}, // which is Serve as well
-	} {
+	for _, server := range servers {
 		t.Run(server.name, func(t *testing.T) {
 			report := playOurs(t, server.way, server.secure)
 			wrong, err := report.Unexpected(readFile(t, expectedFile), nil)
@@ -88,16 +85,18 @@ func playOurs(t *testing.T, way string, secure bool) *Report {
 		t.Fatal(err)
 	}
 	defer poller.Close()
+	// With the race detector 16 MiB take their time at both ends.
+	const patience = time.Minute
+	opts := websocket.Options{MaxMessageSize: 64 << 20, Compression: everything, WriteTimeout: patience, KeepAlive: patience}
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := websocket.Upgrade(w, r, &websocket.Options{MaxMessageSize: 64 << 20, Compression: everything})
+		c, err := websocket.Upgrade(w, r, &opts)
 		if err != nil {
 			return // the client has been told
 		}
 		ways[way](poller, c)
 	}))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
-	// With the race detector 16 MiB take their time at both ends.
-	o := Options{Idle: 100 * time.Millisecond, Patience: time.Minute}
+	o := Options{Idle: 100 * time.Millisecond, Patience: patience}
 	if secure {
 		s.StartTLS()
 		o.TLS = s.Client().Transport.(*http.Transport).TLSClientConfig.Clone()

@@ -26,6 +26,9 @@ type Poll struct {
 // Open returns an empty set. The error is that of the system, which may be out of
 // descriptors, or errors.ErrUnsupported where there is no such thing.
 func Open() (*Poll, error) {
+	// A process that is started before they are marked would inherit them.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	fd, err := syscall.Kqueue()
 	if err != nil {
 		return nil, os.NewSyscallError("kqueue", err)
@@ -78,7 +81,8 @@ func (p *Poll) Add(c syscall.RawConn, token uint64) error {
 }
 
 // Wait appends to tokens what Add was given for sockets with something new, and
-// returns when there is one at least. The error after Close is os.ErrClosed.
+// returns when there is one, or now and then without. The error after Close is
+// os.ErrClosed.
 func (p *Poll) Wait(tokens []uint64) ([]uint64, error) {
 	fd, err := p.enter()
 	if err != nil {

@@ -7,7 +7,10 @@ import (
 	"syscall"
 )
 
-// Read returns errors.ErrUnsupported: without a Poll, nobody reads so.
+// CanRead reports whether there are Read and ReadBuffer on this system.
+const CanRead = false
+
+// Read returns errors.ErrUnsupported.
 func Read(syscall.RawConn, []byte) (int, error) { return 0, errors.ErrUnsupported }
 
 // ReadBuffer returns errors.ErrUnsupported.

@@ -9,6 +9,9 @@ import (
 	"syscall"
 )
 
+// CanRead reports whether there are Read and ReadBuffer on this system.
+const CanRead = true
+
 // attempt is a read of a socket. What is given to a RawConn has to be a function;
 // made once and used again, it costs no allocation.
 type attempt struct {

@@ -48,7 +48,7 @@ func goroutines() string {
 	for i, g := range strings.Split(string(buf), "\n\n") {
 		switch {
 		case i == 0:
-		case strings.Contains(g, "os/signal.loop"), strings.Contains(g, "runtime.ensureSigM"):
+		case strings.Contains(g, "os/signal.loop"), strings.Contains(g, "runtime.ensureSigM"), strings.Contains(g, "runtime.handleEvent"):
 		case strings.Contains(g, "testing.runFuzzing"), strings.Contains(g, "internal/fuzz."):
 		default:
 			leaked = append(leaked, g)
