@@ -234,7 +234,7 @@ func (c *Conn) linger() {
 	if rd.buf == nil {
 		rd.buf = buffers.Get().(*buffer)
 	}
-	rd.interrupt.arm(time.Now().Add(lingerTimeout), 0)
+	rd.interrupt.arm(now()+lingerTimeout, 0)
 	for {
 		if _, err := c.stream.Read(rd.buf[:]); err != nil {
 			return

@@ -26,6 +26,11 @@ func (s *counted) Write(b []byte) (int, error) {
 	return s.stream.Write(b)
 }
 
+func (s *counted) TryWrite(b []byte) int {
+	s.writes.Add(1)
+	return s.stream.TryWrite(b)
+}
+
 func (s *counted) WriteBuffers(b *net.Buffers) (int64, error) {
 	s.writes.Add(1)
 	return s.stream.WriteBuffers(b)
@@ -262,7 +267,8 @@ func TestCorkContext(t *testing.T) {
 // sink is a stream that takes everything.
 type sink struct{ direct }
 
-func (sink) Write(b []byte) (int, error) { return len(b), nil }
+func (sink) Write(b []byte) (int, error)      { return len(b), nil }
+func (sink) SetWriteDeadline(time.Time) error { return nil }
 
 // TestCorkAllocatesNothing: what holds replies back is used again.
 func TestCorkAllocatesNothing(t *testing.T) {

@@ -181,7 +181,7 @@ type hijacked struct {
 
 func newHijacked(conn net.Conn, early []byte) *hijacked {
 	s := &hijacked{Conn: conn, early: early}
-	if netpoll.CanRead && s.Direct() {
+	if netpoll.Direct && s.Direct() {
 		// Without one, if ever, it is read like any other connection.
 		s.descriptor, _ = conn.(syscall.Conn).SyscallConn()
 	}
@@ -256,6 +256,8 @@ func (s *hijacked) TryRead(p []byte) (int, error) {
 	n, err := netpoll.Read(s.descriptor, p)
 	return n, s.readError(err)
 }
+
+func (s *hijacked) TryWrite(p []byte) int { return netpoll.Write(s.descriptor, p) }
 
 // readError returns err as Read would: what went wrong on which connection.
 func (s *hijacked) readError(err error) error {

@@ -33,7 +33,7 @@ const (
 
 // wait is one wait for the peer.
 type wait struct {
-	began    time.Time
+	began    time.Duration // since epoch
 	patience time.Duration // how long it was meant to last
 	underway bool          // in the middle of a message, or of the header before it
 }
@@ -41,7 +41,7 @@ type wait struct {
 // length returns how long the wait was: no longer than it was meant to be, for
 // beyond that this process was not running, or not in time, which is not the
 // peer's fault either.
-func (w wait) length() time.Duration { return min(time.Since(w.began), w.patience) }
+func (w wait) length() time.Duration { return min(now()-w.began, w.patience) }
 
 // beginWait arms the deadline of the read that follows, so that no timer is
 // needed: it expires when the vigil is over, or a moment too early, when it was
@@ -49,21 +49,21 @@ func (w wait) length() time.Duration { return min(time.Since(w.began), w.patienc
 func (c *Conn) beginWait() wait {
 	rd := &c.rd
 	if c.keepAlive == 0 {
-		rd.interrupt.arm(time.Time{}, 0)
+		rd.interrupt.arm(0, 0)
 		return wait{}
 	}
 	if s := rd.polled; s != nil && s.wait.patience > 0 {
 		return s.wait
 	}
-	w := wait{began: time.Now(), underway: rd.recv.Open() != 0 || rd.lo < rd.hi}
+	w := wait{began: now(), underway: rd.recv.Open() != 0 || rd.lo < rd.hi}
 	if !w.underway {
 		rd.vigil.message()
 	}
 	w.patience = rd.vigil.patience(c.keepAlive, w.underway)
 	if rd.polled != nil {
-		rd.interrupt.arm(time.Time{}, 0)
+		rd.interrupt.arm(0, 0)
 	} else {
-		rd.interrupt.arm(w.began.Add(w.patience), w.patience)
+		rd.interrupt.arm(w.began+w.patience, w.patience)
 	}
 	return w
 }
@@ -71,9 +71,9 @@ func (c *Conn) beginWait() wait {
 // heard: n bytes have come, and the wait is over.
 func (c *Conn) heard(w wait, n int) {
 	if s := c.rd.polled; s != nil {
-		if !s.since.IsZero() {
+		if s.since != 0 {
 			// Since then the Poller had no place for it, which is not the peer's fault.
-			w.patience = min(w.patience, max(0, s.since.Sub(w.began)))
+			w.patience = min(w.patience, max(0, s.since-w.began))
 		}
 		s.forgetWait()
 	}

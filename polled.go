@@ -14,14 +14,14 @@ type polled struct {
 
 	// Of whoever has the turn to read:
 	wait  wait         // for the peer, which goes on from one turn to the next
-	due   atomic.Int64 // when it is over, since poller.start; 0: never
+	due   atomic.Int64 // when it is over, since epoch; 0: never
 	reads int          // that are left in this turn
 
 	// Of whoever has poller.mu:
 	state   pollState
-	outside bool      // the worker that has it does not count as busy any more
-	since   time.Time // it has been in the queue, if there was no place for it then
-	next    *polled   // in the queue
+	outside bool          // the worker that has it does not count as busy any more
+	since   time.Duration // when it was queued for want of a place, from epoch; 0: there was one
+	next    *polled       // in the queue
 
 	// Of a guest: where it hears that it may go on.
 	granted chan struct{}
@@ -67,12 +67,12 @@ func (s *polled) suspend(w wait) bool {
 	if s.conn.keepAlive == 0 {
 		return true
 	}
-	if time.Since(w.began) >= w.patience {
+	if now()-w.began >= w.patience {
 		s.forgetWait()
 		return false
 	}
 	s.wait = w
-	s.due.Store(int64(w.began.Add(w.patience).Sub(s.poller.start)))
+	s.due.Store(int64(w.began + w.patience))
 	return true
 }
 

@@ -22,9 +22,8 @@ import (
 //
 // Its methods may be called by any number of goroutines.
 type Poller struct {
-	poll  *netpoll.Poll // nil: there is none on this system
-	max   int           // turns at the same time
-	start time.Time
+	poll *netpoll.Poll // nil: there is none on this system
+	max  int           // turns at the same time
 
 	conns sync.WaitGroup // that are served, until OnClose has returned
 	staff sync.WaitGroup // of workers
@@ -85,7 +84,7 @@ type slot struct {
 // which may be out of file descriptors. A Poller that is not needed any more has to
 // be closed.
 func NewPoller(opts *PollerOptions) (*Poller, error) {
-	p := &Poller{max: math.MaxInt, start: time.Now(), tick: maxTick}
+	p := &Poller{max: math.MaxInt, tick: maxTick}
 	if opts != nil && opts.MaxHandlers > 0 {
 		p.max = opts.MaxHandlers
 	}
@@ -222,9 +221,9 @@ func (p *Poller) push(s *polled) bool {
 	switch s.state {
 	case pollIdle:
 		s.state = pollQueued
-		s.since = time.Time{}
+		s.since = 0
 		if p.busy >= p.max {
-			s.since = time.Now()
+			s.since = now()
 		}
 		p.queue.push(s)
 		return true
@@ -401,7 +400,7 @@ func (p *Poller) sweep() {
 func (p *Poller) sweepFrom(i int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := int64(time.Since(p.start))
+	now := int64(now())
 	for _, slot := range p.slots[min(i, len(p.slots)):min(i+sweepAtOnce, len(p.slots))] {
 		if s := slot.polled; s != nil && s.state == pollIdle {
 			if due := s.due.Load(); due != 0 && due <= now {

@@ -29,7 +29,7 @@ func (p *Poller) Break() error { return p.poll.Close() }
 // newIdle returns a Poller that starts no workers, and connections that wait, each
 // of which is due at its time.
 func newIdle(due ...int64) (*Poller, []*polled) {
-	p := &Poller{start: time.Now().Add(-time.Hour), tick: maxTick, max: 1, spare: true}
+	p := &Poller{tick: maxTick, max: 1, spare: true}
 	p.sweeper = time.AfterFunc(time.Hour, func() {})
 	var all []*polled
 	for _, d := range due {
@@ -218,18 +218,18 @@ func TestPollerExcused(t *testing.T) {
 		p.max, p.busy, p.polling = 1, busy, true
 		s, c := all[0], newTestConn(t)
 		c.keepAlive = time.Minute
-		w := wait{began: time.Now().Add(-silent - queued), patience: time.Minute, underway: true}
+		w := wait{began: now() - silent - queued, patience: time.Minute, underway: true}
 		p.wake(s)
 		p.busy = 0
 		if got := p.take(nil, false); got != s {
 			t.Fatalf("took %p, want %p", got, s)
 		}
-		if crowded := !s.since.IsZero(); crowded != (busy == 1) {
+		if crowded := s.since != 0; crowded != (busy == 1) {
 			t.Fatalf("%d of 1 busy: crowded %t", busy, crowded)
 		}
 		want := silent + queued
 		if busy == 1 {
-			s.since = s.since.Add(-queued)
+			s.since -= queued
 			want = silent
 		}
 		if err := c.takeServed(t.Context(), s); err != nil {
@@ -248,7 +248,7 @@ func TestPollerPatience(t *testing.T) {
 	p, all := newIdle(0)
 	p.sweeper.Stop()
 	s := all[0]
-	w := wait{began: time.Now()}
+	w := wait{began: now()}
 	if !s.suspend(w) || s.due.Load() != 0 {
 		t.Error("without a keepalive, a wait has an end")
 	}
@@ -270,7 +270,7 @@ func TestPollerTurnTaken(t *testing.T) {
 	s, c := all[0], newTestConn(t)
 	c.polled.Store(s)
 	s.due.Store(1)
-	s.wait = wait{began: time.Now().Add(-time.Hour), patience: time.Minute}
+	s.wait = wait{began: now() - time.Hour, patience: time.Minute}
 	if err := c.takeRead(t.Context(), byMessage); err != nil {
 		t.Fatal(err)
 	}

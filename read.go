@@ -101,15 +101,21 @@ func (c *Conn) readAppend(ctx context.Context, dst []byte) (MessageType, []byte,
 	if resumed {
 		out, start = rd.partial, 0
 	}
-	out, err := c.gather(ctx, out)
-	if err != nil {
-		switch {
-		case resumed || cap(dst) == 0:
-			rd.partial = out
-		case rd.form == byMessage:
-			rd.partial = slices.Clone(out[start:])
+	for done := false; !done; {
+		var err error
+		if out, done, err = c.gather(ctx, out); err == nil && !done {
+			// A connection that is idle waits here, where the stack is not deep.
+			err = c.fill(ctx)
 		}
-		return 0, dst, err
+		if err != nil {
+			switch {
+			case resumed || cap(dst) == 0:
+				rd.partial = out
+			case rd.form == byMessage:
+				rd.partial = slices.Clone(out[start:])
+			}
+			return 0, dst, err
+		}
 	}
 	if resumed {
 		rd.partial = nil
@@ -121,20 +127,25 @@ func (c *Conn) readAppend(ctx context.Context, dst []byte) (MessageType, []byte,
 	return rd.typ, out, nil
 }
 
-// gather appends what is still to come of a message to out.
-func (c *Conn) gather(ctx context.Context, out []byte) ([]byte, error) {
+// gather appends to out what is at hand of a message, and of a large frame all of it.
+// It reports whether the message is complete.
+func (c *Conn) gather(ctx context.Context, out []byte) (_ []byte, done bool, err error) {
+	var ev proto.Event
 	for {
-		ev, err := c.nextData(ctx)
-		if err != nil {
-			return out, err
+		err := c.parse(ctx, &ev)
+		switch {
+		case err != nil || ev.Kind == proto.None:
+			return out, false, err
+		case ev.Kind == proto.Control:
+			continue
 		}
 		c.rd.form, c.rd.typ = byMessage, MessageType(ev.Type)
 		out = append(out, ev.Payload...)
 		if out, err = c.readLarge(ctx, out); err != nil {
-			return out, err
+			return out, false, err
 		}
 		if !c.rd.open() {
-			return out, nil
+			return out, true, nil
 		}
 	}
 }
@@ -362,31 +373,13 @@ func (c *Conn) nextData(ctx context.Context) (proto.Event, error) {
 	}
 }
 
-// next returns the next event, and reads if it must. What a control frame asks
-// of this end is done, or will be before the next wait.
+// next returns the next event, and reads if it must.
 func (c *Conn) next(ctx context.Context) (proto.Event, error) {
-	rd := &c.rd
+	var ev proto.Event
 	for {
-		if rd.inflating() {
-			return c.inflate(ctx)
-		}
-		var b []byte
-		if rd.buf != nil {
-			b = rd.buf[rd.lo:rd.hi]
-		}
-		rd.recv.Max = uint64(c.maxMessage.Load())
-		ev, n, v := rd.recv.Next(b)
-		rd.lo += n
-		switch {
-		case v != nil:
-			return ev, c.violated(ctx, v)
-		case ev.Compressed:
-			rd.inflation.feed(ev)
-			continue
-		case ev.Kind == proto.Data:
-			return ev, nil
-		case ev.Kind == proto.Control:
-			return ev, c.control(ctx, ev)
+		err := c.parse(ctx, &ev)
+		if err != nil || ev.Kind != proto.None {
+			return ev, err
 		}
 		if err := c.fill(ctx); err != nil {
 			return ev, err
@@ -394,8 +387,37 @@ func (c *Conn) next(ctx context.Context) (proto.Event, error) {
 	}
 }
 
+// parse sets ev to the next event, or to None when more has to be read for that. What
+// a control frame asks of this end is done, or will be before the next wait.
+func (c *Conn) parse(ctx context.Context, ev *proto.Event) (err error) {
+	rd := &c.rd
+	for {
+		if rd.inflating() {
+			*ev, err = c.inflate(ctx)
+			return err
+		}
+		var b []byte
+		if rd.buf != nil {
+			b = rd.buf[rd.lo:rd.hi]
+		}
+		rd.recv.Max = uint64(c.maxMessage.Load())
+		n, v := rd.recv.Next(b, ev)
+		rd.lo += n
+		switch {
+		case v != nil:
+			return c.violated(ctx, v)
+		case ev.Compressed:
+			rd.inflation.feed(*ev)
+			continue
+		case ev.Kind == proto.Control:
+			return c.control(ctx, ev)
+		}
+		return nil
+	}
+}
+
 // control does what a control frame asks for.
-func (c *Conn) control(ctx context.Context, ev proto.Event) error {
+func (c *Conn) control(ctx context.Context, ev *proto.Event) error {
 	switch ev.Header.Opcode {
 	case frame.Ping:
 		// "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in

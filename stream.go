@@ -47,14 +47,26 @@ type stream interface {
 
 	// TryRead is Read, but does not wait: it returns netpoll.ErrNotReady, too.
 	TryRead(p []byte) (int, error)
+
+	// TryWrite writes what is taken at once, and returns how much that was. What is
+	// wrong, if anything is, shows in the next Write.
+	TryWrite(p []byte) int
 }
 
 // isTimeout reports whether err is that of an expired deadline. Other errors call
 // themselves timeouts too, such as ETIMEDOUT, after which there is no going on.
 func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
-// past is a deadline that has expired.
+// epoch is a moment that times are measured from.
+var epoch = time.Now()
+
+// now returns the time since epoch. It looks at one clock, and time.Now at two.
+func now() time.Duration { return time.Since(epoch) }
+
+// past is a deadline that has expired, and overdue what stands for it.
 var past = time.Unix(1, 0)
+
+const overdue time.Duration = 1
 
 // interrupt governs the deadline of one direction of a stream, which serves two
 // masters: a time limit, and the context of the call under way. watch and arm
@@ -62,8 +74,10 @@ var past = time.Unix(1, 0)
 type interrupt struct {
 	set func(time.Time) error
 
+	watching bool // for who has the direction: perhaps there is a context to be released
+
 	mu     sync.Mutex
-	armed  time.Time       // the deadline that the stream has; zero is none
+	armed  time.Duration   // the deadline that the stream has, from epoch; 0: none
 	done   <-chan struct{} // of the context that is watched; nil if none is
 	stop   func() bool     // ends the watch
 	turn   uint64          // counts the watches, for one that fires too late
@@ -75,6 +89,10 @@ type interrupt struct {
 // The same context costs next to nothing the second time.
 func (in *interrupt) watch(ctx context.Context) {
 	done := ctx.Done()
+	if done == nil && !in.watching {
+		return
+	}
+	in.watching = done != nil
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if done == in.done || in.closed {
@@ -92,7 +110,7 @@ func (in *interrupt) watch(ctx context.Context) {
 		if in.turn != turn {
 			return
 		}
-		in.cut, in.armed = true, past
+		in.cut, in.armed = true, overdue
 		// A stream that is closed already needs no interruption.
 		_ = in.set(past)
 	})
@@ -113,10 +131,10 @@ func (in *interrupt) rest() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.release()
-	if in.armed.IsZero() {
+	if in.armed == 0 {
 		return
 	}
-	in.armed = time.Time{}
+	in.armed = 0
 	_ = in.set(time.Time{})
 }
 
@@ -129,18 +147,22 @@ func (in *interrupt) close() {
 	in.closed = true
 }
 
-// arm sees to it that the deadline expires at t, or at most slack earlier, so
-// that not every call has to move it. The zero time is no deadline.
-func (in *interrupt) arm(t time.Time, slack time.Duration) {
+// arm sees to it that the deadline expires at a time from epoch, or at most slack
+// earlier, so that not every call has to move it. 0 is no deadline.
+func (in *interrupt) arm(at, slack time.Duration) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	switch {
-	case in.cut, in.armed.Equal(t):
+	case in.cut, in.armed == at:
 		return
-	case !t.IsZero() && !in.armed.IsZero() && in.armed.Before(t) && in.armed.After(t.Add(-slack)):
+	case at != 0 && in.armed != 0 && in.armed < at && in.armed > at-slack:
 		return
 	}
-	in.armed = t
+	in.armed = at
+	var t time.Time
+	if at != 0 {
+		t = epoch.Add(at)
+	}
 	// The error of a closed stream shows in the call that follows.
 	_ = in.set(t)
 }

@@ -7,7 +7,6 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/airlock-go/websocket/frame"
 	"github.com/airlock-go/websocket/internal/proto"
@@ -22,6 +21,7 @@ type writer struct {
 
 	frame     turn
 	interrupt interrupt
+	armed     bool // for who has the turn to send a frame: it has a deadline
 	send      proto.Send
 	deflation *deflation // of who has the turn of a message; nil: no compression was agreed on
 
@@ -126,11 +126,12 @@ func (c *Conn) releaseFrame() {
 	c.flushControl()
 }
 
-// unlockFrame ends a turn to send a frame. Where other layers write too, such as
-// crypto/tls when a peer asks it to change keys, they must not find a deadline
-// that has expired since.
+// unlockFrame ends a turn to send a frame. What is written next may be no frame, as by
+// crypto/tls when a peer asks it to change keys, or without a look at the clock. It must
+// not find a deadline that has expired since.
 func (c *Conn) unlockFrame() {
-	if !c.stream.Direct() {
+	if c.wr.armed {
+		c.wr.armed = false
 		c.wr.interrupt.rest()
 	}
 	c.wr.frame.unlock()
@@ -189,8 +190,16 @@ func (c *Conn) put(b []byte) error {
 	return c.push(b)
 }
 
-// push writes b. The time limit is on waiting without progress.
+// push writes b. What the system takes at once needs no time limit, and so no clock;
+// the limit is on waiting without progress.
 func (c *Conn) push(b []byte) error {
+	if c.stream.Descriptor() != nil {
+		n := c.stream.TryWrite(b)
+		c.bytesWritten.Add(uint64(n))
+		if b = b[n:]; len(b) == 0 {
+			return nil
+		}
+	}
 	for idle := 0; ; {
 		c.armWrite()
 		n, err := c.stream.Write(b)
@@ -244,8 +253,9 @@ func (c *Conn) continues(n int, err error, idle *int) bool {
 // armWrite sets the deadline of a write, if the last one did not set one that
 // will do.
 func (c *Conn) armWrite() {
+	c.wr.armed = true
 	if c.writeTimeout == 0 {
-		c.wr.interrupt.arm(time.Time{}, 0)
+		c.wr.interrupt.arm(0, 0)
 		return
 	}
 	limit := c.writeTimeout
@@ -253,7 +263,7 @@ func (c *Conn) armWrite() {
 		limit /= writeSlices
 	}
 	slack := limit / 8
-	c.wr.interrupt.arm(time.Now().Add(limit+slack), slack)
+	c.wr.interrupt.arm(now()+limit+slack, slack)
 }
 
 // owed are control frames to be sent by whoever can: the reader, which must not

@@ -350,3 +350,39 @@ func TestReadBufferWaits(t *testing.T) {
 		t.Errorf("got %q, %v, and %d buffers are out", b[:n], err, s.out.Load())
 	}
 }
+
+// TestWrite: what there is room for is written, and nothing waits.
+func TestWrite(t *testing.T) {
+	p := connect(t)
+	if n := netpoll.Write(p.raw, []byte("abc")); n != 3 {
+		t.Errorf("wrote %d bytes of 3", n)
+	}
+	sent, large := 3, make([]byte, 1<<20)
+	for n := len(large); n > 0; {
+		n = netpoll.Write(p.raw, large)
+		sent += n
+	}
+	if n := netpoll.Write(p.raw, []byte("x")); n != 0 {
+		t.Errorf("wrote %d bytes where there is no room", n)
+	}
+	if err := p.near.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(p.far); err != nil || len(got) != sent {
+		t.Errorf("%d bytes came of %d, %v", len(got), sent, err)
+	}
+}
+
+func TestWriteFails(t *testing.T) {
+	p := connect(t)
+	if err := p.near.SetWriteDeadline(time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if n := netpoll.Write(p.raw, []byte("x")); n != 0 {
+		t.Errorf("wrote %d bytes past a deadline", n)
+	}
+	p.near.Close()
+	if n := netpoll.Write(p.raw, []byte("x")); n != 0 {
+		t.Errorf("wrote %d bytes to a closed connection", n)
+	}
+}

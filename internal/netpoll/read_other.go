@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// CanRead reports whether there are Read and ReadBuffer on this system.
-const CanRead = false
+// Direct reports whether there are Read, ReadBuffer and Write on this system.
+const Direct = false
 
 // Read returns errors.ErrUnsupported.
 func Read(syscall.RawConn, []byte) (int, error) { return 0, errors.ErrUnsupported }
@@ -17,3 +17,6 @@ func Read(syscall.RawConn, []byte) (int, error) { return 0, errors.ErrUnsupporte
 func ReadBuffer(syscall.RawConn, Buffer, bool) ([]byte, int, error) {
 	return nil, 0, errors.ErrUnsupported
 }
+
+// Write writes nothing.
+func Write(syscall.RawConn, []byte) int { return 0 }

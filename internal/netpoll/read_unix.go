@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// CanRead reports whether there are Read and ReadBuffer on this system.
-const CanRead = true
+// Direct reports whether there are Read, ReadBuffer and Write on this system.
+const Direct = true
 
 // attempt is a read of a socket. What is given to a RawConn has to be a function;
 // made once and used again, it costs no allocation.
@@ -93,4 +93,41 @@ func ReadBuffer(c syscall.RawConn, b Buffer, wait bool) ([]byte, int, error) {
 	a := attempts.Get().(*attempt)
 	a.buffer, a.wait = b, wait
 	return a.run(c)
+}
+
+// delivery is a write to a socket that does not wait.
+type delivery struct {
+	p    []byte
+	n    int
+	once func(fd uintptr) bool
+}
+
+var deliveries = sync.Pool{New: func() any {
+	d := new(delivery)
+	d.once = d.try
+	return d
+}}
+
+func (d *delivery) try(fd uintptr) bool {
+	for {
+		n, err := syscall.Write(int(fd), d.p)
+		if err != syscall.EINTR {
+			d.n = max(n, 0)
+			return true
+		}
+	}
+}
+
+// Write writes as much of p as the system takes at once, and returns how much that
+// was. What was wrong, if it was nothing, shows when the connection that c belongs to
+// is written to in the usual way.
+func Write(c syscall.RawConn, p []byte) int {
+	d := deliveries.Get().(*delivery)
+	d.p, d.n = p, 0
+	// It is an error of a connection that is closed, or has a deadline that is over.
+	_ = c.Write(d.once)
+	n := d.n
+	d.p = nil
+	deliveries.Put(d)
+	return n
 }

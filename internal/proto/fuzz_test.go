@@ -105,7 +105,7 @@ func checkSend(t *testing.T, ops []op) {
 			}
 			h := o.header(role)
 			after := recv
-			_, _, v := after.Next(transmit(h, o.payload, byte(i)))
+			_, _, v := next(&after, transmit(h, o.payload, byte(i)))
 			if h.Opcode <= 15 && (v == nil) != (o.err == nil) {
 				t.Fatalf("call %d, %v fin %v %q: Send would say %v, Recv says %v", i, o.op, o.fin, o.payload, o.err, v)
 			}

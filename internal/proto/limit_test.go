@@ -11,7 +11,7 @@ import (
 // feed gives Next b, which must be one event, and returns it.
 func feed(t *testing.T, r *Recv, b []byte) Event {
 	t.Helper()
-	ev, n, v := r.Next(b)
+	ev, n, v := next(r, b)
 	if n != len(b) || v != nil || ev.Kind == None {
 		t.Fatalf("Next(% .20x) = %+v, %d, %v, want an event of all %d bytes", b, ev, n, v, len(b))
 	}
@@ -21,7 +21,7 @@ func feed(t *testing.T, r *Recv, b []byte) Event {
 // refuse gives Next the start of a frame, which must be this violation.
 func refuse(t *testing.T, r *Recv, b []byte, want *Violation) {
 	t.Helper()
-	if ev, n, v := r.Next(b); v != want || n != 0 || ev.Kind != None {
+	if ev, n, v := next(r, b); v != want || n != 0 || ev.Kind != None {
 		t.Fatalf("Next(% .20x) = %+v, %d, %v, want violation %v", b, ev, n, v, want)
 	}
 }
@@ -244,7 +244,7 @@ func TestTooBigEarly(t *testing.T) {
 		b := wire(Server, []fr{{head: string(head(tt.b0, tt.length))}})
 		for i := range b {
 			r := Recv{Max: 10, Deflate: true}
-			if ev, n, v := r.Next(b[:i]); ev.Kind != None || n != 0 || v != nil {
+			if ev, n, v := next(&r, b[:i]); ev.Kind != None || n != 0 || v != nil {
 				t.Errorf("Next(% x) = %+v, %d, %v, want nothing", b[:i], ev, n, v)
 			}
 		}

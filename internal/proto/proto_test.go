@@ -94,7 +94,7 @@ func TestCloseCodes(t *testing.T) {
 			if _, err := new(Send).Frame(8, true, payload); (err == nil) != (want == nil) {
 				t.Errorf("Send of close code %d: %v", code, err)
 			}
-			ev, _, v := new(Recv).Next(wire(Server, []fr{f(0x88, string(payload))}))
+			ev, _, v := next(new(Recv), wire(Server, []fr{f(0x88, string(payload))}))
 			if v != want || v == nil && (int(ev.Code) != code || string(ev.Reason) != reason) {
 				t.Errorf("Recv of close code %d: %d, %q, %v, want violation %v", code, ev.Code, ev.Reason, v, want)
 			}
@@ -159,11 +159,18 @@ func TestBehindClose(t *testing.T) {
 			}
 			for range 2 {
 				b := []byte(behind)
-				ev, n, v := r.Next(b)
+				ev, n, v := next(&r, b)
 				if ev.Kind != None || n != len(b) || v != nil || string(b) != behind {
 					t.Errorf("%s, behind a close: Next(% x) = %+v, %d, %v", to[role], behind, ev, n, v)
 				}
 			}
 		}
 	}
+}
+
+// next is Recv.Next with everything as a result.
+func next(r *Recv, b []byte) (Event, int, *Violation) {
+	ev := Event{Kind: Control, Payload: b} // of another call
+	n, v := r.Next(b, &ev)
+	return ev, n, v
 }

@@ -79,58 +79,45 @@ func (r *Recv) Open() frame.Opcode { return r.open }
 func (r *Recv) Left() uint64 { return r.left }
 
 // Next takes the next piece from the start of b: either what b has of a data
-// frame, or a whole control frame. It returns what that was and how many bytes
-// it took, and the event None with 0 when b does not hold enough for either; a
+// frame, or a whole control frame. It sets ev to what that was, and returns how many
+// bytes it took; ev is None, with 0, when b does not hold enough for either. A
 // buffer of MaxHeaderSize + MaxControlPayload bytes always does. Behind a close
 // frame everything is dropped (RFC 6455, section 1.4).
-func (r *Recv) Next(b []byte) (Event, int, *Violation) {
+func (r *Recv) Next(b []byte, ev *Event) (int, *Violation) {
+	*ev = Event{}
 	if r.closed {
-		return Event{}, len(b), nil
+		return len(b), nil
 	}
 	if r.left > 0 {
 		if len(b) == 0 {
-			return Event{}, 0, nil
+			return 0, nil
 		}
-		return r.data(b, 0)
+		return r.data(b, 0, ev)
 	}
-	h, n, v := r.parse(b)
-	if v != nil || n == 0 {
-		return Event{}, 0, v
+	h, n, err := frame.Parse(b)
+	if len(b) < 2 {
+		return 0, nil
+	}
+	if v := r.check(&h, err); v != nil || n == 0 {
+		return 0, v
 	}
 	if h.Opcode.IsControl() {
 		if uint64(len(b)-n) < h.Length {
-			return Event{}, 0, nil
+			return 0, nil
 		}
-		return r.control(h, b, n)
+		return r.control(&h, b, n, ev)
 	}
-	if v := r.begin(h); v != nil {
-		return Event{}, 0, v
+	if v := r.begin(&h); v != nil {
+		return 0, v
 	}
-	return r.data(b, n)
+	return r.data(b, n, ev)
 }
 
-// parse reads the header of the next frame and holds it against everything
-// that does not change the state.
-func (r *Recv) parse(b []byte) (frame.Header, int, *Violation) {
-	h, n, err := frame.Parse(b)
-	if len(b) < 2 {
-		return h, 0, nil
-	}
-	// The first two bytes decide these, so a wrong frame is refused before the
-	// rest of its header has arrived, and with the same error however it came.
-	if v := r.check(&h); v != nil {
-		return h, 0, v
-	}
-	switch err {
-	case frame.ErrLengthNotMinimal:
-		return h, 0, ErrLengthNotMinimal
-	case frame.ErrLengthOverflow:
-		return h, 0, ErrLengthOverflow
-	}
-	return h, n, nil
-}
-
-func (r *Recv) check(h *frame.Header) *Violation {
+// check holds a header, and the error of parsing it, against everything that does not
+// change the state. But for the length the first two bytes decide, so a wrong frame is
+// refused before the rest of its header has arrived, and with the same error however
+// it came.
+func (r *Recv) check(h *frame.Header, err error) *Violation {
 	switch {
 	case h.RSV1 && !r.Deflate || h.RSV2 || h.RSV3:
 		// "MUST be 0 unless an extension is negotiated that defines meanings
@@ -170,12 +157,18 @@ func (r *Recv) check(h *frame.Header) *Violation {
 		// fragments of another message" (section 5.4)
 		return ErrMessageUnfinished
 	}
+	switch err {
+	case frame.ErrLengthNotMinimal:
+		return ErrLengthNotMinimal
+	case frame.ErrLengthOverflow:
+		return ErrLengthOverflow
+	}
 	return nil
 }
 
 // begin enters a data frame. The limits are held here, when nothing but the
 // header has been looked at.
-func (r *Recv) begin(h frame.Header) *Violation {
+func (r *Recv) begin(h *frame.Header) *Violation {
 	packed := h.RSV1 || r.open != 0 && r.packed
 	if limit := r.limit(packed); limit > 0 && (r.size > limit || h.Length > limit-r.size) {
 		return ErrTooBig
@@ -188,7 +181,7 @@ func (r *Recv) begin(h frame.Header) *Violation {
 	}
 	r.frames++
 	r.size += h.Length
-	r.header, r.left = h, h.Length
+	r.header, r.left = *h, h.Length
 	return nil
 }
 
@@ -204,17 +197,19 @@ func (r *Recv) limit(packed bool) uint64 {
 }
 
 // data makes an event of what b has, from n on, of the data frame under way.
-func (r *Recv) data(b []byte, n int) (Event, int, *Violation) {
+func (r *Recv) data(b []byte, n int, ev *Event) (int, *Violation) {
 	p := b[n:]
 	if uint64(len(p)) > r.left {
 		p = p[:r.left]
 	}
-	ev := Event{Kind: Data, Header: r.header, Type: r.open, Compressed: r.packed, Payload: p}
+	typ := r.open
 	if v := r.Payload(p); v != nil {
-		return Event{}, 0, v
+		return 0, v
 	}
+	ev.Kind, ev.Header, ev.Payload = Data, r.header, p
+	ev.Type, ev.Compressed = typ, r.packed
 	ev.FrameEnd, ev.MessageEnd = r.left == 0, r.open == 0
-	return ev, n + len(p), nil
+	return n + len(p), nil
 }
 
 // Payload takes p, at most Left bytes, as the next of the payload of the data
@@ -262,19 +257,20 @@ func (r *Recv) Inflated(typ frame.Opcode, p []byte, end bool) *Violation {
 
 // control makes an event of the whole control frame at the start of b, whose
 // header takes n bytes.
-func (r *Recv) control(h frame.Header, b []byte, n int) (Event, int, *Violation) {
+func (r *Recv) control(h *frame.Header, b []byte, n int, ev *Event) (int, *Violation) {
 	end := n + int(h.Length)
 	p := b[n:end]
 	if h.Masked {
 		frame.Mask(p, h.Key, 0)
 	}
-	ev := Event{Kind: Control, Header: h, Payload: p}
 	if h.Opcode == frame.Close {
-		var v *Violation
-		if ev.Code, ev.Reason, v = ParseClose(p); v != nil {
-			return Event{}, 0, v
+		code, reason, v := ParseClose(p)
+		if v != nil {
+			return 0, v
 		}
+		ev.Code, ev.Reason = code, reason
 		r.closed = true
 	}
-	return ev, end, nil
+	ev.Kind, ev.Header, ev.Payload = Control, *h, p
+	return end, nil
 }

@@ -102,7 +102,7 @@ func (p *player) step(b []byte) (int, *Violation) {
 		}
 		return len(part), v
 	}
-	ev, n, v := p.recv.Next(b)
+	ev, n, v := next(&p.recv, b)
 	if v != nil {
 		if n != 0 || !reflect.DeepEqual(ev, Event{}) {
 			p.t.Fatalf("Next(% x) = %+v, %d with violation %v", given, ev, n, v)
@@ -336,7 +336,7 @@ func testFirstTwo(t *testing.T, state Recv, two []byte, rest string) {
 	t.Helper()
 	wrong := wrongs(state, two[0], two[1])
 	recv := state
-	ev, n, v := recv.Next(two)
+	ev, n, v := next(&recv, two)
 	if len(wrong) == 0 && v != nil || len(wrong) > 0 && !slices.Contains(wrong, v) {
 		t.Fatalf("%+v: Next(% x) gives %v, want one of %v", state, two, v, wrong)
 	}
@@ -348,7 +348,7 @@ func testFirstTwo(t *testing.T, state Recv, two []byte, rest string) {
 	}
 	for _, more := range []int{1, 2, 7, 8, 12, len(rest)} {
 		recv := state
-		if _, _, u := recv.Next(append(two, rest[:more]...)); u != v {
+		if _, _, u := next(&recv, append(two, rest[:more]...)); u != v {
 			t.Fatalf("%+v: Next(% x) gives %v, and %v with %d bytes more", state, two, v, u, more)
 		}
 	}
@@ -381,13 +381,13 @@ func TestRecvNothing(t *testing.T) {
 	var buf []byte
 	for i, c := range wire(Client, []fr{f(0x01, "ab"), f(0x89, ""), f(0x80, "c"), f(0x88, "")}) {
 		buf = append(buf, c)
-		_, n, v := recv.Next(buf)
+		_, n, v := next(&recv, buf)
 		if v != nil {
 			t.Fatalf("byte %d: violation %v", i, v)
 		}
 		buf = buf[n:]
 		before := recv
-		if ev, n, v := recv.Next(nil); ev.Kind != None || n != 0 || v != nil || recv != before {
+		if ev, n, v := next(&recv, nil); ev.Kind != None || n != 0 || v != nil || recv != before {
 			t.Fatalf("after byte %d: Next(nil) = %+v, %d, %v, and the state went from %+v to %+v", i, ev, n, v, before, recv)
 		}
 	}
@@ -402,7 +402,7 @@ func TestRecvAllocs(t *testing.T) {
 				recv := tt.recv(role)
 				rest := buf[:copy(buf, b)]
 				for {
-					_, n, v := recv.Next(rest)
+					_, n, v := next(&recv, rest)
 					if n == 0 || v != nil {
 						return
 					}

@@ -181,7 +181,7 @@ func testText(t *testing.T, text []byte, frames []fr) {
 	for i, c := range b {
 		left, last := r.Left(), i == len(b)-1
 		buf = append(buf, c)
-		_, n, v := r.Next(buf)
+		_, n, v := next(&r, buf)
 		buf = buf[n:]
 		if left > 0 {
 			got++ // c was payload
