@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"unicode/utf8"
 
 	"github.com/airlock-go/websocket/frame"
 	"github.com/airlock-go/websocket/internal/deflate"
@@ -209,7 +208,7 @@ func (d *deflation) keep(plain []byte) { d.window = slide(d.window, plain, d.kee
 // writeCompressed sends p as one message, compressed unless that makes it no
 // smaller. The caller has the turn to write a message.
 func (c *Conn) writeCompressed(ctx context.Context, as form, op frame.Opcode, p []byte) error {
-	if op == frame.Text && !utf8.Valid(p) {
+	if op == frame.Text && !proto.ValidText(p) {
 		return ErrInvalidText
 	}
 	scratch := packed.Get().(*[]byte)

@@ -4,10 +4,10 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"unicode/utf8"
 
 	"github.com/airlock-go/websocket/frame"
 	"github.com/airlock-go/websocket/internal/deflate"
+	"github.com/airlock-go/websocket/internal/proto"
 )
 
 // PreparedMessage is a message that is encoded once and sent to any number of
@@ -53,7 +53,7 @@ func NewPreparedMessage(typ MessageType, data []byte) (*PreparedMessage, error) 
 	if err != nil {
 		return nil, err
 	}
-	if op == frame.Text && !utf8.Valid(data) {
+	if op == frame.Text && !proto.ValidText(data) {
 		return nil, ErrInvalidText
 	}
 	m := &PreparedMessage{op: op}

@@ -5,9 +5,9 @@ import (
 	"slices"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/airlock-go/websocket/frame"
+	"github.com/airlock-go/websocket/internal/proto"
 )
 
 // queue holds the messages of TrySend until they are sent. As long as there are
@@ -60,7 +60,7 @@ func (c *Conn) TrySend(typ MessageType, p []byte) error {
 	if err != nil {
 		return err
 	}
-	if op == frame.Text && !utf8.Valid(p) {
+	if op == frame.Text && !proto.ValidText(p) {
 		return ErrInvalidText
 	}
 	return c.enqueue(queued{op: op, data: p})

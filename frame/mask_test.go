@@ -3,6 +3,7 @@ package frame
 import (
 	"bytes"
 	"math"
+	"strconv"
 	"testing"
 )
 
@@ -75,19 +76,17 @@ func TestMask(t *testing.T) {
 }
 
 func TestMaskLengths(t *testing.T) {
-	var lengths []int
 	for n := range 201 {
-		lengths = append(lengths, n)
-	}
-	for _, n := range []int{1 << 10, patternThreshold, 3 << 10, 4 << 10, 64 << 10} {
-		for d := -9; d <= 9; d++ {
-			lengths = append(lengths, n+d)
-		}
-	}
-	for _, n := range lengths {
 		p := payload(n)
 		for pos := range 8 {
-			testMask(t, p, key, pos, pos+n%8)
+			for offset := range 9 {
+				testMask(t, p, key, pos, offset)
+			}
+		}
+	}
+	for _, n := range []int{4 << 10, 64 << 10} {
+		for d := -9; d <= 9; d++ {
+			testMask(t, payload(n+d), key, d&3, d&7)
 		}
 	}
 }
@@ -109,8 +108,7 @@ func TestMaskPosition(t *testing.T) {
 }
 
 func TestMaskPieces(t *testing.T) {
-	// Of the longest, both pieces can reach the threshold.
-	for _, n := range []int{70, patternThreshold, 2*patternThreshold + 70} {
+	for _, n := range []int{70, 200, 1 << 10} {
 		p := payload(n)
 		want := naive(p, key, 0)
 		got := make([]byte, n)
@@ -126,7 +124,7 @@ func TestMaskPieces(t *testing.T) {
 }
 
 func TestMaskAllocs(t *testing.T) {
-	for _, n := range []int{0, 100, patternThreshold, 64 << 10} {
+	for _, n := range []int{0, 100, 64 << 10} {
 		b := payload(n)
 		if allocs := testing.AllocsPerRun(10, func() { Mask(b, key, 1) }); allocs != 0 {
 			t.Errorf("Mask of %d bytes allocates %v times", n, allocs)
@@ -134,8 +132,7 @@ func TestMaskAllocs(t *testing.T) {
 	}
 }
 
-// FuzzMask masks p, repeated, since a fuzzer seldom finds its way to payloads
-// that reach the threshold.
+// FuzzMask masks p, repeated, since a fuzzer seldom finds its way to long payloads.
 func FuzzMask(f *testing.F) {
 	for _, tt := range []struct{ n, times int }{{0, 0}, {1, 1}, {33, 1}, {33, 62}, {64, 32}, {61, 50}} {
 		f.Add(payload(tt.n), uint8(tt.times), key[0], key[1], key[2], key[3], uint(tt.n), uint(tt.n*tt.times/3))
@@ -156,4 +153,18 @@ func FuzzMask(f *testing.F) {
 			t.Fatalf("Mask(%q) at %d with % x, cut at %d: % x", p, at, key, c, got)
 		}
 	})
+}
+
+// BenchmarkMask masks payloads where they lie behind a header.
+func BenchmarkMask(b *testing.B) {
+	for _, n := range []int{16, 125, 512, 1 << 10, 2 << 10, 4 << 10, 16 << 10, 64 << 10, 1 << 20} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			header := Append(nil, Header{Masked: true, Length: uint64(n)})
+			p := append(header, payload(n)...)[len(header):]
+			b.SetBytes(int64(n))
+			for b.Loop() {
+				Mask(p, key, 0)
+			}
+		})
+	}
 }

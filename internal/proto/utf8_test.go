@@ -2,6 +2,8 @@ package proto
 
 import (
 	"bytes"
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -37,6 +39,9 @@ var utf8Tests = []string{
 // unicode/utf8.
 func checkUTF8(t *testing.T, b []byte, cuts ...int) {
 	t.Helper()
+	if got, want := ValidText(b), utf8.Valid(b); got != want {
+		t.Fatalf("ValidText(%q) = %v, want %v", b, got, want)
+	}
 	var u UTF8
 	from := 0
 	for _, to := range append(cuts, len(b)) {
@@ -107,16 +112,17 @@ func TestUTF8Exhaustive(t *testing.T) {
 	}
 }
 
-// TestUTF8Blocks moves every text over the edges of the blocks of 32 bytes, in
-// ASCII and in something else, in one piece and in two.
+// TestUTF8Blocks moves every text over the edges of blocks and of eight bytes, in
+// ASCII and in something else, in one piece and in two; behind it there is nothing,
+// or ASCII that could be skipped if the text were complete.
 func TestUTF8Blocks(t *testing.T) {
 	for _, filler := range []string{"x", "é", "€", "𝄞"} {
 		for _, s := range utf8Tests {
-			for before := range 66/len(filler) + 1 {
-				for _, behind := range []int{0, 33} {
+			for before := range (utf8Block+10)/len(filler) + 1 {
+				for _, behind := range []int{0, 9, utf8Block + 1} {
 					b := []byte(strings.Repeat(filler, before) + s + strings.Repeat("y", behind))
 					checkUTF8(t, b)
-					if n := before * len(filler); behind == 0 || n < 28 || n > 34 {
+					if n := before * len(filler); behind == 0 || n < utf8Block-5 || n > utf8Block+1 {
 						continue
 					}
 					for cut := range b {
@@ -126,11 +132,13 @@ func TestUTF8Blocks(t *testing.T) {
 			}
 		}
 	}
-	// One wrong bit in the place of each byte of a block.
-	for i := range 96 {
-		b := bytes.Repeat([]byte("x"), 96)
-		b[i] |= 0x80
-		checkUTF8(t, b)
+	// One wrong bit in the place of each byte, of a block and of what is left.
+	for size := range 2*utf8Block + 18 {
+		for i := range size {
+			b := bytes.Repeat([]byte("x"), size)
+			b[i] |= 0x80
+			checkUTF8(t, b)
+		}
 	}
 }
 
@@ -204,7 +212,7 @@ func testText(t *testing.T, text []byte, frames []fr) {
 func FuzzUTF8(f *testing.F) {
 	for _, s := range utf8Tests {
 		f.Add([]byte(s), uint(1), uint(0))
-		f.Add([]byte(strings.Repeat("x", 30)+s+"yyy"), uint(32), uint(31))
+		f.Add([]byte(strings.Repeat("x", utf8Block-2)+s+strings.Repeat("y", utf8Block)), uint(utf8Block), uint(1))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, i, j uint) {
 		first := int(i % uint(len(b)+1))
@@ -212,4 +220,58 @@ func FuzzUTF8(f *testing.F) {
 		checkUTF8(t, b)
 		checkUTF8(t, b, first, second)
 	})
+}
+
+// benchmarkText returns words of s in no order that a processor could learn.
+func benchmarkText(s string) []byte {
+	words := strings.SplitAfter(s, " ")
+	if len(words) < 3 {
+		words = strings.SplitAfter(s, "")
+	}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var b []byte
+	for len(b) < 256<<10 {
+		b = append(b, words[rnd.IntN(len(words))]...)
+	}
+	return b
+}
+
+// BenchmarkUTF8 has unicode/utf8 beside it, which is what others check with.
+func BenchmarkUTF8(b *testing.B) {
+	for _, script := range []struct{ name, text string }{
+		{"ASCII", "All human beings are born free and equal in dignity and rights. "},
+		{"French", "Tous les êtres humains naissent libres et égaux en dignité et en droits. "},
+		{"Vietnamese", "Tất cả mọi người sinh ra đều được tự do và bình đẳng về nhân phẩm và quyền. "},
+		{"Russian", "Все люди рождаются свободными и равными в своём достоинстве и правах. "},
+		{"Hindi", "सभी मनुष्यों को गौरव और अधिकारों के मामले में जन्मजात स्वतन्त्रता और समानता प्राप्त है। "},
+		{"Chinese", "人人生而自由，在尊严和权利上一律平等。他们赋有理性和良心，并应以兄弟关系的精神相对待。"},
+		{"emoji", "😀🎉🚀🌍👍🏽🔥💯🙏"},
+		{"JSON", `{"id": 48211, "user": "Zoë", "text": "Grüße aus 東京 🎉", "tags": ["été", "новости"], "ok": true}, `},
+	} {
+		text := benchmarkText(script.text)
+		for _, size := range []int{50, 1 << 10, 64 << 10} {
+			var pieces [][]byte
+			for rest := text; len(rest) > size; {
+				n := size
+				for !utf8.RuneStart(rest[n]) {
+					n--
+				}
+				pieces, rest = append(pieces, rest[:n]), rest[n:]
+			}
+			run := func(name string, valid func(p []byte) bool) {
+				b.Run(fmt.Sprintf("%s/%d/%s", script.name, size, name), func(b *testing.B) {
+					b.SetBytes(int64(len(bytes.Join(pieces, nil))))
+					for b.Loop() {
+						for _, p := range pieces {
+							if !valid(p) {
+								b.Fatalf("%q is UTF-8", p)
+							}
+						}
+					}
+				})
+			}
+			run("proto", ValidText)
+			run("unicode", utf8.Valid)
+		}
+	}
 }
