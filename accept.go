@@ -22,15 +22,18 @@ const (
 // AcceptKey returns the value of Sec-WebSocket-Accept that answers key, the
 // value of Sec-WebSocket-Key: the base64 of the SHA-1 of the key and a fixed
 // GUID (RFC 6455, section 4.2.2). It does not check the key.
-func AcceptKey(key string) string {
+func AcceptKey(key string) string { return string(appendAccept(nil, key)) }
+
+// appendAccept appends the AcceptKey of key to b.
+func appendAccept(b []byte, key string) []byte {
+	whole := append(make([]byte, 0, keyEncoded+len(acceptGUID)), key...)
+	whole = append(whole, acceptGUID...)
 	var sum [sha1.Size]byte
 	// Nothing is kept secret or authenticated by this hash; it shows that the
 	// server has understood the request. So a mode that allows approved
 	// cryptography only need not stop it.
-	fips140.WithoutEnforcement(func() {
-		sum = sha1.Sum([]byte(key + acceptGUID))
-	})
-	return base64.StdEncoding.EncodeToString(sum[:])
+	fips140.WithoutEnforcement(func() { sum = sha1.Sum(whole) })
+	return base64.StdEncoding.AppendEncode(b, sum[:])
 }
 
 // checkKey returns the key of the handshake, or what is wrong with it.

@@ -16,7 +16,12 @@ import (
 // Extensions returns the extension that was agreed on in the handshake with its
 // parameters, as the client was told in Sec-WebSocket-Extensions, or "". The only
 // one is permessage-deflate, on request of Options.Compression.
-func (c *Conn) Extensions() string { return c.extensions }
+func (c *Conn) Extensions() string {
+	if c.agreement == nil {
+		return ""
+	}
+	return string(c.agreement.answer.append(nil))
+}
 
 // SetWriteCompression says whether calls of Write and Writer that are made from now
 // on compress, where compression was agreed on; at first they do. It is for what is
@@ -36,17 +41,18 @@ func (c *Conn) SetWriteCompression(on bool) {
 
 // enableCompression makes the connection keep to an agreement.
 func (c *Conn) enableCompression(a *agreement, with *Compression) {
-	c.extensions = a.answer
+	c.agreement = a
 	c.rd.recv.Deflate = true
-	c.rd.inflation = &inflation{bits: a.receiveBits, keeps: a.receiveKeeps}
-	d := &deflation{bits: a.sendBits, keeps: a.sendKeeps, threshold: with.Threshold}
+	in, d := &a.inflation, &a.deflation
+	in.bits, in.keeps = a.receiveBits, a.receiveKeeps
+	d.bits, d.keeps, d.threshold = a.sendBits, a.sendKeeps, with.Threshold
 	if d.threshold == 0 {
 		d.threshold = defaultThreshold
 	}
 	if with.Compress != nil && d.bits == deflate.MaxWindowBits {
 		d.by = with
 	}
-	c.wr.deflation = d
+	c.rd.inflation, c.wr.deflation = in, d
 }
 
 // inflation decompresses what a connection receives. Between two messages it is

@@ -57,7 +57,7 @@ type Conn struct {
 	stream       stream
 	protocol     string
 	subprotocol  string
-	extensions   string
+	agreement    *agreement    // nil: messages are not compressed
 	keepAlive    time.Duration // 0: off
 	writeTimeout time.Duration // 0: none
 	maxMessage   atomic.Int64  // 0: no limit
@@ -83,17 +83,16 @@ type Conn struct {
 	release sync.Once
 }
 
-func newConn(s stream, d decision, opts *Options) *Conn {
-	c := &Conn{
-		stream:       s,
-		protocol:     d.protocol,
-		subprotocol:  d.subprotocol,
-		keepAlive:    durationOption(opts.KeepAlive, defaultKeepAlive),
-		writeTimeout: opts.writeTimeout(),
-		done:         make(chan struct{}),
-	}
-	c.rd.interrupt.set = s.SetReadDeadline
-	c.wr.interrupt.set = s.SetWriteDeadline
+// init makes c, which is the zero value, the connection over s that d decided on.
+func (c *Conn) init(s stream, d decision, opts *Options) {
+	c.stream = s
+	c.protocol = d.protocol
+	c.subprotocol = d.subprotocol
+	c.keepAlive = durationOption(opts.KeepAlive, defaultKeepAlive)
+	c.writeTimeout = opts.writeTimeout()
+	c.done = make(chan struct{})
+	c.rd.interrupt.stream = s
+	c.wr.interrupt.stream, c.wr.interrupt.writes = s, true
 	switch {
 	case opts.SendQueue == 0:
 		c.wr.queue.limit = defaultSendQueue
@@ -104,7 +103,6 @@ func newConn(s stream, d decision, opts *Options) *Conn {
 	if d.deflate != nil {
 		c.enableCompression(d.deflate, opts.Compression)
 	}
-	return c
 }
 
 // durationOption returns what an option stands for: itself, the default for 0,

@@ -80,25 +80,29 @@ func (c *Compression) check() error {
 	return nil
 }
 
-// offeredExtensions returns the elements of Sec-WebSocket-Extensions, or refuses
-// a malformed one.
-func offeredExtensions(r *http.Request) ([]field.Extension, *HandshakeError) {
+// appendExtensions returns the elements of Sec-WebSocket-Extensions, for which there
+// is room, or refuses a malformed one.
+func appendExtensions(room []field.Extension, r *http.Request) ([]field.Extension, *HandshakeError) {
 	lines, ok := r.Header[headerExtensions]
 	if !ok {
 		return nil, nil
 	}
-	offers, err := field.AppendExtensions(nil, lines)
+	offers, err := field.AppendExtensions(room, lines)
 	if err != nil {
 		return nil, Reject(http.StatusBadRequest, "Sec-WebSocket-Extensions is malformed: "+err.Error())
 	}
 	return offers, nil
 }
 
-// agreement is how both ends compress (RFC 7692, section 7.1), seen from here.
+// agreement is how both ends compress (RFC 7692, section 7.1), seen from here, and
+// what the connection does it with.
 type agreement struct {
 	sendBits, receiveBits   int // the windows, as base-2 logarithms
 	sendKeeps, receiveKeeps int // what is kept of them between messages, in bytes
-	answer                  string
+	answer                  deflateParams
+
+	inflation inflation
+	deflation deflation
 }
 
 // chooseExtension answers the client's offers of permessage-deflate: with the
@@ -119,18 +123,38 @@ func chooseExtension(offers []field.Extension, with *Compression) *agreement {
 	return nil
 }
 
-// deflateOffer is what a client says about permessage-deflate (RFC 7692, section
+// deflateParams is what one end says about permessage-deflate (RFC 7692, section
 // 7.1). A window of 0 bits was not spoken of.
-type deflateOffer struct {
+type deflateParams struct {
 	serverAlone, clientAlone bool // *_no_context_takeover
 	serverBits, clientBits   int  // *_max_window_bits
+}
+
+// append appends the extension with its parameters.
+func (p *deflateParams) append(b []byte) []byte {
+	b = append(b, "permessage-deflate"...)
+	if p.serverAlone {
+		b = append(b, "; server_no_context_takeover"...)
+	}
+	if p.serverBits > 0 {
+		b = append(b, "; server_max_window_bits="...)
+		b = strconv.AppendInt(b, int64(p.serverBits), 10)
+	}
+	if p.clientAlone {
+		b = append(b, "; client_no_context_takeover"...)
+	}
+	if p.clientBits > 0 {
+		b = append(b, "; client_max_window_bits="...)
+		b = strconv.AppendInt(b, int64(p.clientBits), 10)
+	}
+	return b
 }
 
 // parseDeflateOffer reports whether the offer may be accepted: "A server MUST
 // decline an extension negotiation offer for this extension" with a parameter
 // that is unknown or stands twice, or with a value that is not allowed (RFC
 // 7692, section 7).
-func parseDeflateOffer(params []field.Param) (o deflateOffer, ok bool) {
+func parseDeflateOffer(params []field.Param) (o deflateParams, ok bool) {
 	for _, p := range params {
 		switch {
 		case p.Name == "server_no_context_takeover" && !o.serverAlone && !p.HasValue:
@@ -171,31 +195,30 @@ func parseWindowBits(s string) (bits int, ok bool) {
 
 // accept makes the agreement. What is asked of the client is answered, and but for
 // one parameter nothing else than what was offered.
-func (o *deflateOffer) accept(with *Compression) *agreement {
+func (o *deflateParams) accept(with *Compression) *agreement {
 	a := &agreement{
 		sendBits:     deflate.MaxWindowBits,
 		receiveBits:  deflate.MaxWindowBits,
 		sendKeeps:    windowSize(with.SendWindowBits),
 		receiveKeeps: windowSize(with.ReceiveWindowBits),
-		answer:       "permessage-deflate",
 	}
 	if o.clientBits == 0 && with.ReceiveWindowBits == 0 {
 		a.receiveKeeps = 1 << deflate.MaxWindowBits
 	}
 	if o.serverAlone {
 		a.sendKeeps = 0
-		a.answer += "; server_no_context_takeover"
+		a.answer.serverAlone = true
 	}
 	if o.serverBits > 0 {
 		a.sendBits = o.serverBits
 		a.sendKeeps = min(a.sendKeeps, 1<<o.serverBits)
-		a.answer += "; server_max_window_bits=" + strconv.Itoa(o.serverBits)
+		a.answer.serverBits = o.serverBits
 	}
 	if o.clientAlone || a.receiveKeeps == 0 || o.clientBits == 0 && a.receiveKeeps < 1<<deflate.MaxWindowBits {
 		// The client would refer to more than is kept here, and did not offer
 		// to refrain from it. "A server MAY" tell it so nevertheless.
 		a.receiveKeeps = 0
-		a.answer += "; client_no_context_takeover"
+		a.answer.clientAlone = true
 		if o.clientBits > 0 {
 			a.receiveBits = o.clientBits
 		}
@@ -206,7 +229,7 @@ func (o *deflateOffer) accept(with *Compression) *agreement {
 	// A client that offers less than the largest window may miss it in the
 	// answer.
 	if a.receiveBits < deflate.MaxWindowBits || o.clientBits > 0 && a.receiveKeeps > 0 {
-		a.answer += "; client_max_window_bits=" + strconv.Itoa(a.receiveBits)
+		a.answer.clientBits = a.receiveBits
 	}
 	return a
 }

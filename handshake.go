@@ -152,7 +152,7 @@ func upgrade(w http.ResponseWriter, r *http.Request, opts *Options) (*Conn, erro
 	via := newSwitcher(w)
 	trust := admission{limiter: opts.Limiter, group: opts.Group}
 	defer trust.end()
-	d, refusal := decide(r, opts, via, &trust)
+	d, refusal := decide(r, opts, &via, &trust)
 	if refusal != nil {
 		return nil, refusal
 	}
@@ -160,26 +160,39 @@ func upgrade(w http.ResponseWriter, r *http.Request, opts *Options) (*Conn, erro
 	if err != nil {
 		return nil, err
 	}
-	c := newConn(newHijacked(conn, early), d, opts)
-	c.errorLog = errorLog(r)
-	trust.complete(c)
-	return c, nil
+	u := new(upgraded)
+	u.stream.init(conn, early)
+	u.conn.init(&u.stream, d, opts)
+	u.conn.errorLog = errorLog(r)
+	trust.complete(&u.conn)
+	return &u.conn, nil
+}
+
+// upgraded is a connection with its stream. They live and die together, so they are
+// one piece of memory.
+type upgraded struct {
+	conn   Conn
+	stream hijacked
 }
 
 // decision is what a valid handshake is answered with, besides the fields that
 // the handler has set.
 type decision struct {
 	protocol    string // of HTTP, as in Request.Proto
-	accept      string
+	key         string // of the client, to be answered with its AcceptKey
 	subprotocol string
 	deflate     *agreement // nil: messages are not compressed
 }
+
+// usualList is how many elements of a list there is room for on the stack. The lists
+// of a handshake are seldom longer.
+const usualList = 8
 
 // decide reads the client's opening handshake and makes the server's (RFC 6455,
 // section 4.2). It depends on its arguments alone and writes nothing, but it may wait:
 // for a place of the Limiter, and for what the options call.
 func decide(r *http.Request, opts *Options, via *switcher, trust *admission) (d decision, refusal *HandshakeError) {
-	trusted, err := opts.parse()
+	trusted, err := opts.parse(make([]originPattern, 0, usualList))
 	if err != nil {
 		return d, refuseSilently(err)
 	}
@@ -188,18 +201,17 @@ func decide(r *http.Request, opts *Options, via *switcher, trust *admission) (d 
 			return d, refusal
 		}
 	}
-	key, refusal := checkKey(r)
-	if refusal != nil {
+	if d.key, refusal = checkKey(r); refusal != nil {
 		return d, refusal
 	}
 	if refusal := checkOrigin(r, trusted, opts); refusal != nil { // sections 4.2.2 and 10.2
 		return d, refusal
 	}
-	offered, err := OfferedSubprotocols(r)
+	offered, err := appendOffered(make([]string, 0, usualList), r)
 	if err != nil {
 		return d, Reject(http.StatusBadRequest, err.Error())
 	}
-	extensions, refusal := offeredExtensions(r)
+	extensions, refusal := appendExtensions(make([]field.Extension, 0, usualList), r)
 	if refusal != nil {
 		return d, refusal
 	}
@@ -215,7 +227,6 @@ func decide(r *http.Request, opts *Options, via *switcher, trust *admission) (d 
 		}
 	}
 	d.protocol = r.Proto
-	d.accept = AcceptKey(key)
 	d.deflate = chooseExtension(extensions, opts.Compression)
 	if d.subprotocol, refusal = chooseSubprotocol(r, offered, opts); refusal != nil {
 		return d, refusal
@@ -231,12 +242,14 @@ func (o *Options) Validate() error {
 	if o == nil {
 		return nil
 	}
-	_, err := o.parse()
+	_, err := o.parse(nil)
 	return err
 }
 
-// parse returns the trusted origins, and finds what Validate promises to find.
-func (o *Options) parse() (trusted []originPattern, err error) {
+// parse appends the trusted origins to room, and finds what Validate promises to
+// find.
+func (o *Options) parse(room []originPattern) (trusted []originPattern, err error) {
+	trusted = room
 	for _, s := range o.TrustedOrigins {
 		p, err := parsePattern(s)
 		if err != nil {

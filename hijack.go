@@ -28,8 +28,8 @@ type switcher struct {
 
 // newSwitcher looks for a Hijacker through the writers that middleware has put
 // around net/http's own.
-func newSwitcher(w http.ResponseWriter) *switcher {
-	s := &switcher{w: w, end: w}
+func newSwitcher(w http.ResponseWriter) switcher {
+	s := switcher{w: w, end: w}
 	for {
 		switch t := s.end.(type) {
 		case http.Hijacker:
@@ -100,7 +100,9 @@ func (s *switcher) switchProtocols(d decision, opts *Options) (net.Conn, []byte,
 	if err := checkHeader(s.w.Header()); err != nil {
 		return nil, nil, refuseSilently(err)
 	}
-	response := d.appendResponse(nil, s.w.Header())
+	room := buffers.Get().(*buffer)
+	defer buffers.Put(room)
+	response := d.appendResponse(room[:0], s.w.Header())
 	conn, buffered, err := s.hijacker.Hijack()
 	if err != nil {
 		return nil, nil, refuseSilently(fmt.Errorf("hijack: %w", err))
@@ -147,14 +149,20 @@ func earlyData(buffered *bufio.ReadWriter) []byte {
 // handler.
 func (d *decision) appendResponse(b []byte, h http.Header) []byte {
 	b = append(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"...)
-	b = appendField(b, "Sec-WebSocket-Accept", d.accept)
+	b = append(b, "Sec-WebSocket-Accept: "...)
+	b = appendAccept(b, d.key)
+	b = append(b, "\r\n"...)
 	if d.subprotocol != "" {
 		b = appendField(b, "Sec-WebSocket-Protocol", d.subprotocol)
 	}
 	if d.deflate != nil {
-		b = appendField(b, "Sec-WebSocket-Extensions", d.deflate.answer)
+		b = append(b, "Sec-WebSocket-Extensions: "...)
+		b = d.deflate.answer.append(b)
+		b = append(b, "\r\n"...)
 	}
-	for _, name := range slices.Sorted(maps.Keys(h)) {
+	names := slices.AppendSeq(make([]string, 0, usualList), maps.Keys(h))
+	slices.Sort(names)
+	for _, name := range names {
 		if leftOut(name) {
 			continue
 		}
@@ -179,13 +187,12 @@ type hijacked struct {
 	descriptor syscall.RawConn // nil: reads do not go straight to one
 }
 
-func newHijacked(conn net.Conn, early []byte) *hijacked {
-	s := &hijacked{Conn: conn, early: early}
+func (s *hijacked) init(conn net.Conn, early []byte) {
+	s.Conn, s.early = conn, early
 	if netpoll.Direct && s.Direct() {
 		// Without one, if ever, it is read like any other connection.
 		s.descriptor, _ = conn.(syscall.Conn).SyscallConn()
 	}
-	return s
 }
 
 func (s *hijacked) Read(p []byte) (int, error) {

@@ -25,7 +25,15 @@ func parseOrigin(s string) (origin, bool) {
 		return origin{scheme: s}, true
 	}
 	scheme, authority, ok := strings.Cut(s, "://")
-	if !ok || !isScheme(scheme) {
+	if !ok {
+		return origin{}, false
+	}
+	return newOrigin(scheme, authority)
+}
+
+// newOrigin is an origin of what stands before "://" and behind it.
+func newOrigin(scheme, authority string) (origin, bool) {
+	if !isScheme(scheme) {
 		return origin{}, false
 	}
 	scheme = strings.ToLower(scheme)
@@ -66,7 +74,11 @@ func splitAuthority(s string) (host, port string, ok bool) {
 // notInHost reports whether c may not stand in a registered name or an IPv4
 // address as browsers serialise them.
 func notInHost(c rune) bool {
-	return c <= ' ' || c >= 0x7f || strings.ContainsRune(`"#%/:<>?@[\]^{|}`+"`", c)
+	switch c {
+	case '"', '#', '%', '/', ':', '<', '>', '?', '@', '[', '\\', ']', '^', '`', '{', '|', '}':
+		return true
+	}
+	return c <= ' ' || c >= 0x7f
 }
 
 // isScheme reports whether s is the scheme of a URI (RFC 3986, section 3.1).
@@ -101,15 +113,17 @@ type originPattern struct {
 
 // parsePattern takes an element of Options.TrustedOrigins apart.
 func parsePattern(s string) (originPattern, error) {
-	p := originPattern{}
-	plain := strings.Replace(s, "://*.", "://", 1)
-	p.subdomains = plain != s
-	var ok bool
-	p.origin, ok = parseOrigin(plain)
+	p, ok := originPattern{}, false
+	scheme, authority, subdomains := strings.Cut(s, "://*.")
+	if p.subdomains = subdomains; subdomains {
+		p.origin, ok = newOrigin(scheme, authority)
+	} else {
+		p.origin, ok = parseOrigin(s)
+	}
 	switch {
 	case s == "*":
 		return p, fmt.Errorf("trusted origin %q: to trust every origin, set InsecureAllowAnyOrigin", s)
-	case !ok || strings.Contains(plain, "*") || p.subdomains && (p.host == "" || p.host[0] == '['):
+	case !ok || strings.Contains(p.host, "*") || p.subdomains && (p.host == "" || p.host[0] == '['):
 		return p, fmt.Errorf("trusted origin %q is no serialised origin: it must be like \"https://app.example.com\", "+
 			"\"https://*.example.com\", \"https://example.com:8443\" or \"null\"", s)
 	}
@@ -125,8 +139,9 @@ func (p originPattern) matches(o origin) bool {
 	if !p.subdomains {
 		return o.host == p.host
 	}
-	sub, ok := strings.CutSuffix(o.host, "."+p.host)
-	if !ok || sub == "" {
+	labels, ok := strings.CutSuffix(o.host, p.host)
+	sub, dotted := strings.CutSuffix(labels, ".")
+	if !ok || !dotted {
 		return false
 	}
 	for label := range strings.SplitSeq(sub, ".") {

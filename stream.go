@@ -72,7 +72,8 @@ const overdue time.Duration = 1
 // masters: a time limit, and the context of the call under way. watch and arm
 // are for the goroutine that has the direction, close for everybody.
 type interrupt struct {
-	set func(time.Time) error
+	stream stream
+	writes bool // the direction is that of writing
 
 	watching bool // for who has the direction: perhaps there is a context to be released
 
@@ -83,6 +84,13 @@ type interrupt struct {
 	turn   uint64          // counts the watches, for one that fires too late
 	cut    bool            // the context has ended: armed is past and stays so
 	closed bool
+}
+
+func (in *interrupt) set(t time.Time) error {
+	if in.writes {
+		return in.stream.SetWriteDeadline(t)
+	}
+	return in.stream.SetReadDeadline(t)
 }
 
 // watch makes the end of ctx expire the deadline, until another ctx is watched.

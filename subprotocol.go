@@ -14,12 +14,15 @@ import (
 // field (RFC 6455, section 4.1); none if the request has no such field. The
 // error says what is malformed: an element that is no token, a name that stands
 // twice, or a field without an element.
-func OfferedSubprotocols(r *http.Request) ([]string, error) {
+func OfferedSubprotocols(r *http.Request) ([]string, error) { return appendOffered(nil, r) }
+
+// appendOffered is OfferedSubprotocols with room for what it returns.
+func appendOffered(room []string, r *http.Request) ([]string, error) {
 	lines, ok := r.Header[headerProtocol]
 	if !ok {
 		return nil, nil
 	}
-	offered, err := field.AppendTokens(nil, lines)
+	offered, err := field.AppendTokens(room, lines)
 	if err == nil {
 		err = checkUnique(offered)
 	}
@@ -36,7 +39,8 @@ func checkUnique(names []string) error {
 	if len(names) < 2 {
 		return nil
 	}
-	sorted := slices.Sorted(slices.Values(names))
+	sorted := append(make([]string, 0, usualList), names...)
+	slices.Sort(sorted)
 	for i, name := range sorted[1:] {
 		if name == sorted[i] {
 			return fmt.Errorf("%s stands twice", field.Quote(name))
@@ -58,7 +62,8 @@ func chooseSubprotocol(r *http.Request, offered []string, opts *Options) (string
 			return "", refuseFor(err)
 		}
 		if chosen != "" && !slices.Contains(offered, chosen) {
-			return "", refuseSilently(fmt.Errorf("SelectSubprotocol chose %q, which the client did not offer (%q)", chosen, offered))
+			// Another copy: what an error takes would keep offered from the stack.
+			return "", refuseSilently(fmt.Errorf("SelectSubprotocol chose %q, which the client did not offer (%q)", chosen, slices.Clone(offered)))
 		}
 	} else {
 		for _, name := range opts.Subprotocols {

@@ -52,7 +52,7 @@ func AppendExtensions(dst []Extension, lines []string) ([]Extension, error) {
 // of RFC 2616, section 2.1.
 type scanner struct{ rest string }
 
-func (s *scanner) space() { s.rest = strings.TrimLeft(s.rest, " \t") }
+func (s *scanner) space() { s.rest = trimLeft(s.rest) }
 
 // skip takes c and the white space around it, if c comes next.
 func (s *scanner) skip(c byte) bool {

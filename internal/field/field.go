@@ -44,15 +44,30 @@ func tokenPrefix(s string) int {
 
 // Trim returns s without the optional white space around it (RFC 9110, section
 // 5.6.3).
-func Trim(s string) string { return strings.Trim(s, " \t") }
+func Trim(s string) string {
+	s = trimLeft(s)
+	for s != "" && isSpace(s[len(s)-1]) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+func trimLeft(s string) string {
+	for s != "" && isSpace(s[0]) {
+		s = s[1:]
+	}
+	return s
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' }
 
 // HasToken reports whether the list in lines has token as one of its elements,
 // in any case. Elements that are no tokens are passed over.
 func HasToken(lines []string, token string) bool {
 	for element := range elements(lines) {
-		// EqualFold takes characters for ASCII letters that are none and may
-		// not stand in a token, such as U+212A for k.
-		if strings.EqualFold(element, token) && IsToken(element) {
+		// EqualFold takes characters for ASCII letters that are none, such as
+		// U+212A for k. In UTF-8 they are longer.
+		if len(element) == len(token) && strings.EqualFold(element, token) {
 			return true
 		}
 	}
