@@ -264,6 +264,39 @@ func TestCorkContext(t *testing.T) {
 	})
 }
 
+// limited is a stream that remembers its last write deadline.
+type limited struct {
+	stream
+	deadline time.Time
+}
+
+func (s *limited) SetWriteDeadline(t time.Time) error {
+	s.deadline = t
+	return s.stream.SetWriteDeadline(t)
+}
+
+// TestCorkRests: where other layers write as well, the ctx of a write that is over
+// leaves no deadline to them, though what was written is still held back.
+func TestCorkRests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, client := net.Pipe()
+		defer client.Close()
+		s := &limited{stream: newHijacked(server, nil)}
+		c := newConn(s, decision{}, &Options{})
+		defer c.CloseNow()
+		c.wr.cork.on.Store(true)
+		ctx, cancel := context.WithCancel(t.Context())
+		if err := c.Write(ctx, Binary, []byte("held back")); err != nil || !c.wr.cork.held.Load() {
+			t.Fatalf("Write = %v, held %t", err, c.wr.cork.held.Load())
+		}
+		cancel()
+		synctest.Wait()
+		if !s.deadline.IsZero() {
+			t.Errorf("the next to write finds a deadline of %v", s.deadline)
+		}
+	})
+}
+
 // sink is a stream that takes everything.
 type sink struct{ direct }
 

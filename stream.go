@@ -134,8 +134,10 @@ func (in *interrupt) release() {
 	in.turn++
 }
 
-// rest ends the watch of a context, and takes the deadline away.
+// rest ends the watch of a context, and takes the deadline away. It is for the
+// goroutine that has the direction.
 func (in *interrupt) rest() {
+	in.watching = false
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.release()

@@ -128,9 +128,10 @@ func (c *Conn) releaseFrame() {
 
 // unlockFrame ends a turn to send a frame. What is written next may be no frame, as by
 // crypto/tls when a peer asks it to change keys, or without a look at the clock. It must
-// not find a deadline that has expired since.
+// not find a deadline that has expired since, nor one that a context sets later; on a
+// plain socket, that is no worse than having to look at the clock.
 func (c *Conn) unlockFrame() {
-	if c.wr.armed {
+	if c.wr.armed || c.wr.interrupt.watching && c.stream.Descriptor() == nil {
 		c.wr.armed = false
 		c.wr.interrupt.rest()
 	}
