@@ -55,7 +55,7 @@ func (c *Conn) beginWait() wait {
 	if s := rd.polled; s != nil && s.wait.patience > 0 {
 		return s.wait
 	}
-	w := wait{began: now(), underway: rd.recv.Open() != 0 || rd.lo < rd.hi}
+	w := wait{began: now(), underway: rd.recv.Open() != 0 || rd.more()}
 	if !w.underway {
 		rd.vigil.message()
 	}

@@ -38,6 +38,7 @@ type Poller struct {
 	// about to look at the queue, or at work on a batch of events.
 	polling bool
 	spare   bool
+	tokens  []uint64 // of who is polling
 	closed  bool
 
 	sweeper  *time.Timer
@@ -280,14 +281,13 @@ func (p *Poller) exit() {
 // does.
 func (p *Poller) work() {
 	var scratch []byte
-	tokens := make([]uint64, 0, 128)
-	for s := p.take(tokens, true); s != nil; s = p.take(tokens, false) {
+	for s := p.take(true); s != nil; s = p.take(false) {
 		scratch = s.turn(scratch)
 	}
 }
 
 // take returns the connection whose turn it is, or nil when others look for it.
-func (p *Poller) take(tokens []uint64, first bool) *polled {
+func (p *Poller) take(first bool) *polled {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if first {
@@ -304,15 +304,16 @@ func (p *Poller) take(tokens []uint64, first bool) *polled {
 		if p.polling {
 			return nil
 		}
-		if err := p.await(tokens); err != nil {
+		if p.await() != nil {
 			return nil
 		}
 	}
 }
 
 // await waits for sockets; p.mu is held, but not meanwhile.
-func (p *Poller) await(tokens []uint64) error {
+func (p *Poller) await() error {
 	p.polling = true
+	tokens := p.tokens[:0]
 	p.mu.Unlock()
 	tokens, err := p.poll.Wait(tokens)
 	if err != nil {
@@ -320,7 +321,7 @@ func (p *Poller) await(tokens []uint64) error {
 		p.cut()
 	}
 	p.mu.Lock()
-	p.polling = false
+	p.polling, p.tokens = false, tokens
 	for _, token := range tokens {
 		if s := p.find(token); s != nil {
 			p.push(s)

@@ -221,7 +221,7 @@ func TestPollerExcused(t *testing.T) {
 		w := wait{began: now() - silent - queued, patience: time.Minute, underway: true}
 		p.wake(s)
 		p.busy = 0
-		if got := p.take(nil, false); got != s {
+		if got := p.take(false); got != s {
 			t.Fatalf("took %p, want %p", got, s)
 		}
 		if crowded := s.since != 0; crowded != (busy == 1) {

@@ -86,19 +86,9 @@ func TestPollerUnix(t *testing.T) {
 
 // TestNewPollerFails: a Poller needs a descriptor of its own.
 func TestNewPollerFails(t *testing.T) {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	none := limit
-	none.Cur = 0
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
-		t.Fatal(err)
-	}
-	p, err := websocket.NewPoller(nil)
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
+	var p *websocket.Poller
+	var err error
+	wstest.WithoutDescriptors(t, func() { p, err = websocket.NewPoller(nil) })
 	if p != nil || !errors.Is(err, syscall.EMFILE) {
 		t.Errorf("without descriptors: got %v, error %v", p, err)
 	}

@@ -1,9 +1,9 @@
 // Package netpoll tells which of many sockets have something to read, without a
-// goroutine for each of them.
+// goroutine for each of them, and reads and writes without waiting.
 //
 // It lies beside the runtime's own poller, which knows the same sockets: the
 // descriptors stay those of the net package, and everything else about them, such
-// as deadlines, writing and closing, is done there.
+// as deadlines, waiting and closing, is done there.
 package netpoll
 
 import "errors"

@@ -252,19 +252,9 @@ func TestReadDeadline(t *testing.T) {
 
 // TestOpenFails: a set is a descriptor, and there may be none left.
 func TestOpenFails(t *testing.T) {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	none := limit
-	none.Cur = 0
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
-		t.Fatal(err)
-	}
-	set, err := netpoll.Open()
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
+	var set *netpoll.Poll
+	var err error
+	wstest.WithoutDescriptors(t, func() { set, err = netpoll.Open() })
 	if set != nil || !errors.Is(err, syscall.EMFILE) {
 		t.Errorf("without descriptors: got %v, error %v", set, err)
 	}
