@@ -203,12 +203,13 @@ func (c *Conn) sendClose(ctx context.Context) error {
 	case e.Code != CloseNoStatus:
 		payload = proto.AppendClose(nil, uint16(e.Code), "")
 	}
-	h, err := c.wr.send.Frame(frame.Close, true, payload)
-	if err != nil {
+	h := frame.Header{Opcode: frame.Close, Fin: true}
+	if c.wr.send.Frame(&h, payload) != nil {
 		return nil // it was sent
 	}
 	c.wr.interrupt.watch(ctx)
-	if err = c.transmit(h, payload); err == nil {
+	err := c.transmit(&h, payload)
+	if err == nil {
 		err = c.flushHeld()
 	}
 	c.said.Store(err == nil)

@@ -223,18 +223,16 @@ func (c *Conn) writeCompressed(ctx context.Context, as form, op frame.Opcode, p 
 	if err != nil {
 		return err
 	}
-	if !compressed {
-		return c.writeFrame(ctx, as, frame.Header{Opcode: op, Fin: true}, p)
-	}
-	return c.writePacked(ctx, as, op, payload, p)
+	f := outgoing{Header: frame.Header{Opcode: op, Fin: true, RSV1: compressed}, as: as, checked: true, payload: payload}
+	return c.writePacked(ctx, &f, p)
 }
 
 // writePacked sends a compressed message, in a single frame: some versions of
 // Safari cannot put together one of several. What it refers to is in itself, or in
 // the window. plain is what it decompresses to, or the end of that.
-func (c *Conn) writePacked(ctx context.Context, as form, op frame.Opcode, b, plain []byte) error {
-	err := c.writeFrame(ctx, as, frame.Header{Opcode: op, Fin: true, RSV1: true}, b)
-	if err == nil {
+func (c *Conn) writePacked(ctx context.Context, f *outgoing, plain []byte) error {
+	err := c.writeFrame(ctx, f)
+	if err == nil && f.RSV1 {
 		c.wr.deflation.keep(plain)
 	}
 	return err

@@ -243,7 +243,7 @@ func TestWritePacked(t *testing.T) {
 				if err := c.take(t.Context(), &c.wr.message, "write"); err != nil {
 					t.Fatal(err)
 				}
-				err := c.writePacked(t.Context(), byMessage, frame.Text, packed, plain)
+				err := c.writePacked(t.Context(), packedText(packed), plain)
 				c.wr.message.unlock()
 				if err != nil {
 					t.Fatal(err)
@@ -266,13 +266,18 @@ func TestWritePacked(t *testing.T) {
 	}
 }
 
+func packedText(b []byte) *outgoing {
+	h := frame.Header{Opcode: frame.Text, Fin: true, RSV1: true}
+	return &outgoing{Header: h, as: byMessage, checked: true, payload: b}
+}
+
 // TestWritePackedRefused: what is not sent is in no window.
 func TestWritePackedRefused(t *testing.T) {
 	c, _ := newWire(t, &agreement{sendBits: 15, sendKeeps: 4096}, &Compression{})
 	if err := c.WriteFrame(t.Context(), frame.Text, false, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.writePacked(t.Context(), byMessage, frame.Text, []byte{0}, records(100)); err == nil {
+	if err := c.writePacked(t.Context(), packedText([]byte{0}), records(100)); err == nil {
 		t.Error("a message inside another: got no error")
 	}
 	if len(c.wr.deflation.window) > 0 {

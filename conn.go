@@ -202,9 +202,15 @@ func (c *Conn) take(ctx context.Context, t *turn, doing string) error {
 	return nil
 }
 
-// bufferSize is the size of the buffers that frames are read to and laid out
-// in. A burst of small messages should fit, and it is the size of a TLS record.
-const bufferSize = 16 << 10
+// bufferSize is the size of the buffers that frames are read to and laid out in. A
+// burst of small messages should fit, and a frame of 16 KiB with its header. (The
+// allocator has no size in between.)
+const bufferSize = 18 << 10
+
+// pieceSize is how much is written at once where other layers lie between, the most
+// that frames are gathered to, and the size of a Writer's fragments: that of a TLS
+// record.
+const pieceSize = 16 << 10
 
 type buffer [bufferSize]byte
 
@@ -241,7 +247,7 @@ func (c *Conn) ReadFrame(ctx context.Context) (frame.Header, []byte, error) {
 			return frame.Header{}, nil, err
 		}
 		if ev.Kind == proto.Control {
-			return ev.Header, append([]byte{}, ev.Payload...), nil
+			return *ev.Header, append([]byte{}, ev.Payload...), nil
 		}
 		rd.form = byFrame
 		rd.partial = append(rd.partial, ev.Payload...)
@@ -258,7 +264,7 @@ func (c *Conn) ReadFrame(ctx context.Context) (frame.Header, []byte, error) {
 		if !rd.open() {
 			c.endMessage()
 		}
-		return ev.Header, p, nil
+		return *ev.Header, p, nil
 	}
 }
 
@@ -280,7 +286,7 @@ func (c *Conn) writeOwnFrame(ctx context.Context, op frame.Opcode, fin bool, pay
 		return fmt.Errorf("websocket: a close frame is sent by Close")
 	}
 	if op.IsControl() {
-		return c.writeFrame(ctx, between, frame.Header{Opcode: op, Fin: fin}, payload)
+		return c.writeFrame(ctx, &outgoing{Header: frame.Header{Opcode: op, Fin: fin}, payload: payload})
 	}
 	begun := false
 	switch form(c.wr.form.Load()) {
@@ -298,7 +304,7 @@ func (c *Conn) writeOwnFrame(ctx context.Context, op frame.Opcode, fin bool, pay
 			return err
 		}
 	}
-	err := c.writeFrame(ctx, byFrame, frame.Header{Opcode: op, Fin: fin}, payload)
+	err := c.writeFrame(ctx, &outgoing{Header: frame.Header{Opcode: op, Fin: fin}, as: byFrame, payload: payload})
 	switch {
 	case err == nil && !fin:
 		c.wr.form.Store(uint32(byFrame))

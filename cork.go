@@ -23,20 +23,20 @@ type cork struct {
 // the next.
 const maxHold = time.Millisecond
 
-// hold takes b, in place of the transport, and reports whether it did. What is held
-// back goes before everything else; if it is not to be any more, somebody is about to
-// send it.
-func (c *Conn) hold(b []byte) (bool, error) {
+// room returns where to put size bytes to be held back, for add; nil if they are not
+// to be. What is held back goes before everything else; if it is not to be any more,
+// somebody is about to send it.
+func (c *Conn) room(size int) ([]byte, error) {
 	k := &c.wr.cork
 	if k.n == 0 && !k.on.Load() {
-		return false, nil
+		return nil, nil
 	}
-	if k.n+len(b) > bufferSize {
+	if k.n+size > pieceSize {
 		if err := c.flushHeld(); err != nil {
-			return false, err
+			return nil, err
 		}
-		if len(b) > bufferSize {
-			return false, nil
+		if size > pieceSize {
+			return nil, nil
 		}
 	}
 	if k.n == 0 {
@@ -44,9 +44,11 @@ func (c *Conn) hold(b []byte) (bool, error) {
 		k.held.Store(true)
 		c.wakeFlush()
 	}
-	k.n += copy(k.buf[k.n:], b)
-	return true, nil
+	return k.buf[k.n:k.n], nil
 }
+
+// add holds b back, which was put in the room for it.
+func (k *cork) add(b []byte) { k.n += len(b) }
 
 // wakeFlush sees to it that what is held back leaves in any case.
 func (c *Conn) wakeFlush() {

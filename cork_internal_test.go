@@ -100,7 +100,7 @@ func TestCorkTCP(t *testing.T) {
 			{"small", slices.Repeat([]int{5}, 200), writeBinary, 1},
 			{"a large one between", []int{1, 1, 20_000, 1, 1}, writeBinary, 3},
 			{"large ones", []int{20_000, 20_000}, writeBinary, 2},
-			{"one fills the buffer", []int{1, bufferSize - 4, 1}, writeBinary, 3},
+			{"one fills the buffer", []int{1, pieceSize - frame.MaxHeaderSize, 20}, writeBinary, 3},
 			{"prepared", []int{1, 1, 20_000, 1, 1}, writePrepared, 3},
 		} {
 			t.Run(way.name+", "+tt.name, func(t *testing.T) {

@@ -70,7 +70,11 @@ func write(t *testing.T, c *websocket.Conn, s string) {
 
 // TestCork: replies to a burst leave together, at once, and in order.
 func TestCork(t *testing.T) {
-	const buffer = 16 << 10
+	const (
+		buffer  = 16 << 10
+		quarter = buffer/4 - 4
+		rest    = buffer/4 - frame.MaxHeaderSize // there has to be room for the longest header
+	)
 	for _, tt := range []struct {
 		name    string
 		replies []int // the size of the payload of each
@@ -80,12 +84,12 @@ func TestCork(t *testing.T) {
 		{"two", []int{5, 5}, 1},
 		{"without payload", []int{0, 0, 0}, 1},
 		{"many", slices.Repeat([]int{1}, 1000), 1},
-		{"all that a buffer holds", []int{4092, 4092, 4092, 4092}, 1},
-		{"a byte more", []int{4092, 4092, 4092, 4093}, 2},
-		{"twice as much", slices.Repeat([]int{4092}, 8), 2},
-		{"the first fills the buffer", []int{buffer - 4, 1, 1}, 2},
-		{"the last fills the buffer", []int{1, 1, buffer - 4}, 2},
-		{"one between fills the buffer", []int{1, 1, buffer - 4, 1, 1}, 3},
+		{"all that a buffer holds", []int{quarter, quarter, quarter, rest}, 1},
+		{"a byte more", []int{quarter, quarter, quarter, rest + 1}, 2},
+		{"twice as much", slices.Repeat([]int{quarter, quarter, quarter, rest}, 2), 2},
+		{"the first fills the buffer", []int{buffer - frame.MaxHeaderSize, 20, 1}, 2},
+		{"the last fills the buffer", []int{1, 1, buffer - frame.MaxHeaderSize}, 2},
+		{"one between fills the buffer", []int{1, 1, buffer - frame.MaxHeaderSize, 20, 1}, 3},
 		{"one between is larger", []int{1, 1, 20_000, 1, 1}, 3},
 		{"all are larger", []int{20_000, 20_000, 20_000}, 6}, // as without
 	} {

@@ -224,7 +224,7 @@ func (p *pings) rtt() time.Duration {
 func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 	done := make(chan time.Duration, 1)
 	defer c.pings.abandon(done)
-	if err := c.writeFrame(ctx, between, frame.Header{Opcode: frame.Ping, Fin: true}, c.pings.begin(done)); err != nil {
+	if err := c.writeFrame(ctx, &outgoing{Header: frame.Header{Opcode: frame.Ping, Fin: true}, payload: c.pings.begin(done)}); err != nil {
 		return 0, c.afterEnd(ctx, err)
 	}
 	select {

@@ -124,7 +124,7 @@ func (c *Conn) writePrepared(ctx context.Context, m *PreparedMessage) error {
 	if err := c.sendOwed(ctx); err != nil {
 		return err
 	}
-	if _, err := c.wr.send.Checked(m.op, e.compressed, nil); err != nil {
+	if err := c.wr.send.Message(&frame.Header{Opcode: m.op, Fin: true}, nil); err != nil {
 		return sendError(err)
 	}
 	c.wr.interrupt.watch(ctx)

@@ -106,7 +106,7 @@ func (q *queue) next() []queued {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n := 0
-	for room := bufferSize; n < len(q.waiting); n++ {
+	for room := pieceSize; n < len(q.waiting); n++ {
 		room -= frame.MaxHeaderSize + q.waiting[n].len()
 		if room < 0 && n > 0 {
 			break
@@ -177,13 +177,13 @@ func (c *Conn) sendQueued() ([]queued, error) {
 	if err := c.sendOwed(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := c.wr.send.Checked(frame.Binary, false, nil); err != nil {
+	if err := c.wr.send.Message(&frame.Header{Opcode: frame.Binary, Fin: true}, nil); err != nil {
 		return nil, err
 	}
 	c.wr.interrupt.watch(ctx)
 	var err error
 	if large != nil {
-		err = c.transmit(h, large)
+		err = c.transmit(&h, large)
 	} else {
 		err = c.putFrame(b)
 	}
@@ -205,7 +205,7 @@ func (c *Conn) layOut(b []byte, scratch *[]byte, m *queued) (frames []byte, h fr
 		if e.compressed {
 			d.keep(m.prepared.data)
 		}
-		if len(e.frame) > bufferSize {
+		if len(e.frame) > pieceSize {
 			return e.frame, h, nil
 		}
 		return append(b, e.frame...), h, nil
@@ -219,7 +219,7 @@ func (c *Conn) layOut(b []byte, scratch *[]byte, m *queued) (frames []byte, h fr
 		d.keep(m.data)
 	}
 	h = frame.Header{Fin: true, RSV1: compressed, Opcode: m.op, Length: uint64(len(payload))}
-	if frame.MaxHeaderSize+len(payload) > bufferSize {
+	if frame.MaxHeaderSize+len(payload) > pieceSize {
 		return b, h, payload
 	}
 	return append(frame.Append(b, h), payload...), h, nil

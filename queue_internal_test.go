@@ -240,7 +240,7 @@ func TestQueueAgainstUnfinished(t *testing.T) {
 	for _, prepared := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			c, w := newWire(t, nil, nil)
-			if _, err := c.wr.send.Frame(frame.Text, false, nil); err != nil {
+			if err := c.wr.send.Frame(&frame.Header{Opcode: frame.Text}, nil); err != nil {
 				t.Fatal(err)
 			}
 			enqueueText(t, c, "never", prepared)

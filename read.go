@@ -348,6 +348,9 @@ func (c *Conn) releaseRead() {
 
 // orClosed returns err, or the end of the connection if that has come.
 func (c *Conn) orClosed(err error) error {
+	if c.verdict.Load() == nil {
+		return err
+	}
 	select {
 	case <-c.done:
 		return c.Err()

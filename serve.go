@@ -73,8 +73,8 @@ func (c *Conn) readServed(dst []byte, turn *polled) (Message, error) {
 	}
 	defer c.releaseRead()
 	typ, data, err := c.readAppend(ctx, dst)
-	if c.rd.more() {
-		c.wr.cork.on.Store(true)
+	if on := &c.wr.cork.on; c.rd.more() && !on.Load() {
+		on.Store(true)
 	}
 	return Message{typ, data}, err
 }

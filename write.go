@@ -57,7 +57,7 @@ func (c *Conn) write(ctx context.Context, typ MessageType, p []byte) error {
 	if compress {
 		return c.writeCompressed(ctx, byMessage, op, p)
 	}
-	return c.writeFrame(ctx, byMessage, frame.Header{Opcode: op, Fin: true}, p)
+	return c.writeFrame(ctx, &outgoing{Header: frame.Header{Opcode: op, Fin: true}, as: byMessage, payload: p})
 }
 
 // afterEnd returns err, which a write has failed with, if it has. The end of the
@@ -75,10 +75,18 @@ func (c *Conn) afterEnd(ctx context.Context, err error) error {
 	return err
 }
 
-// writeFrame sends one frame, of a message in the given form, or of none. It is
-// the way of every frame but the close frame and what is owed. Of the header it
-// takes Fin, Opcode, and RSV1 for a message that is compressed.
-func (c *Conn) writeFrame(ctx context.Context, as form, wanted frame.Header, p []byte) error {
+// outgoing is a frame to be sent. Its header has Fin, Opcode, and RSV1 for a message
+// that is compressed.
+type outgoing struct {
+	frame.Header
+	as      form // of its message; between for a frame of none
+	checked bool // a message in whole, whose text is known to be UTF-8
+	payload []byte
+}
+
+// writeFrame sends one frame. It is the way of every frame but the close frame, what
+// is owed, and what was laid out before.
+func (c *Conn) writeFrame(ctx context.Context, f *outgoing) error {
 	if err := c.take(ctx, &c.wr.frame, "write"); err != nil {
 		return err
 	}
@@ -86,27 +94,26 @@ func (c *Conn) writeFrame(ctx context.Context, as form, wanted frame.Header, p [
 	if err := c.Err(); err != nil {
 		return err
 	}
-	if wanted.Opcode == frame.Continuation && form(c.wr.form.Load()) != as {
+	if f.Opcode == frame.Continuation && form(c.wr.form.Load()) != f.as {
 		return sendError(proto.ErrSendContinue)
 	}
 	if err := c.sendOwed(ctx); err != nil {
 		return err
 	}
-	var h frame.Header
 	var err error
-	if wanted.RSV1 {
-		h, err = c.wr.send.Checked(wanted.Opcode, true, p)
+	if f.checked {
+		err = c.wr.send.Message(&f.Header, f.payload)
 	} else {
-		h, err = c.wr.send.Frame(wanted.Opcode, wanted.Fin, p)
+		err = c.wr.send.Frame(&f.Header, f.payload)
 	}
 	if err != nil {
 		return sendError(err)
 	}
 	c.wr.interrupt.watch(ctx)
-	if err := c.transmit(h, p); err != nil {
+	if err := c.transmit(&f.Header, f.payload); err != nil {
 		return c.unsent(ctx, err)
 	}
-	if as == byMessage {
+	if f.as == byMessage {
 		c.sent.Add(1)
 	}
 	return nil
@@ -153,15 +160,26 @@ func (c *Conn) unsent(ctx context.Context, err error) error {
 
 // transmit writes a frame. On a transport that goes straight to the kernel it is
 // one system call.
-func (c *Conn) transmit(h frame.Header, p []byte) error {
+func (c *Conn) transmit(h *frame.Header, p []byte) error {
+	room, err := c.room(frame.MaxHeaderSize + len(p))
+	if err != nil {
+		return err
+	}
+	if room != nil {
+		c.wr.cork.add(append(h.Append(room), p...))
+		return nil
+	}
 	buf := buffers.Get().(*buffer)
 	defer buffers.Put(buf)
-	b := frame.Append(buf[:0], h)
-	if len(b)+len(p) > bufferSize && c.stream.Direct() {
+	b := h.Append(buf[:0])
+	n := len(p)
+	switch {
+	case !c.stream.Direct():
+		n = min(n, pieceSize-len(b))
+	case len(b)+n > bufferSize:
 		return c.putBuffers(net.Buffers{b, p})
 	}
-	n := min(len(p), bufferSize-len(b))
-	if err := c.put(append(b, p[:n]...)); err != nil {
+	if err := c.push(append(b, p[:n]...)); err != nil {
 		return err
 	}
 	return c.putFrame(p[n:])
@@ -171,11 +189,11 @@ func (c *Conn) transmit(h frame.Header, p []byte) error {
 // straight to the kernel it goes piece by piece, because there the time without
 // progress can only be measured by the piece.
 func (c *Conn) putFrame(b []byte) error {
-	for len(b) > bufferSize && !c.stream.Direct() {
-		if err := c.put(b[:bufferSize]); err != nil {
+	for len(b) > pieceSize && !c.stream.Direct() {
+		if err := c.put(b[:pieceSize]); err != nil {
 			return err
 		}
-		b = b[bufferSize:]
+		b = b[pieceSize:]
 	}
 	if len(b) == 0 {
 		return nil
@@ -185,10 +203,15 @@ func (c *Conn) putFrame(b []byte) error {
 
 // put writes b, or holds it back to go with others.
 func (c *Conn) put(b []byte) error {
-	if held, err := c.hold(b); held || err != nil {
+	room, err := c.room(len(b))
+	if err != nil {
 		return err
 	}
-	return c.push(b)
+	if room == nil {
+		return c.push(b)
+	}
+	c.wr.cork.add(append(room, b...))
+	return nil
 }
 
 // push writes b. What the system takes at once needs no time limit, and so no clock;
@@ -350,9 +373,9 @@ func (c *Conn) sendOwed(ctx context.Context) error {
 	defer buffers.Put(buf)
 	b := buf[:0]
 	for len(owed) > 0 {
-		payload := owed[2 : 2+owed[1]]
-		if h, err := c.wr.send.Frame(frame.Opcode(owed[0]), true, payload); err == nil {
-			b = append(frame.Append(b, h), payload...)
+		h, payload := frame.Header{Opcode: frame.Opcode(owed[0]), Fin: true}, owed[2:2+owed[1]]
+		if c.wr.send.Frame(&h, payload) == nil {
+			b = append(h.Append(b), payload...)
 		}
 		owed = owed[2+len(payload):]
 	}

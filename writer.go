@@ -67,18 +67,18 @@ func (m *messageWriter) write(p []byte) (int, error) {
 	defer m.turn.unlock()
 	written := 0
 	for m.err == nil && len(p) > 0 {
-		if m.n == 0 && len(p) >= bufferSize {
+		if m.n == 0 && len(p) >= pieceSize {
 			m.next(p)
 			if m.err == nil {
 				written += len(p)
 			}
 			return written, m.err
 		}
-		n := copy(m.buf[m.n:], p)
+		n := copy(m.buf[m.n:pieceSize], p)
 		m.n += n
 		p = p[n:]
-		if m.n == bufferSize {
-			m.next(m.buf[:])
+		if m.n == pieceSize {
+			m.next(m.buf[:pieceSize])
 		}
 		if m.err == nil {
 			written += n
@@ -139,7 +139,8 @@ func (m *messageWriter) sendPacked() {
 	}
 	b, plain, err := m.packer.finish()
 	if err == nil {
-		err = m.conn.writePacked(m.ctx, byStream, m.op, b, plain)
+		f := outgoing{Header: frame.Header{Opcode: m.op, Fin: true, RSV1: true}, as: byStream, checked: true, payload: b}
+		err = m.conn.writePacked(m.ctx, &f, plain)
 	}
 	if err != nil {
 		m.abandon(err)
@@ -150,7 +151,7 @@ func (m *messageWriter) sendPacked() {
 // end of the message, and a message that was begun and cannot be ended is the
 // end of the connection.
 func (m *messageWriter) fragment(fin bool, p []byte) {
-	err := m.conn.writeFrame(m.ctx, byStream, frame.Header{Opcode: m.op, Fin: fin}, p)
+	err := m.conn.writeFrame(m.ctx, &outgoing{Header: frame.Header{Opcode: m.op, Fin: fin}, as: byStream, payload: p})
 	if err != nil {
 		m.abandon(err)
 		return

@@ -54,7 +54,7 @@ func FuzzRecv(f *testing.F) {
 }
 
 // opsFrom makes calls from bytes: opcode and fin, a length, a payload. Those of
-// Checked are of a whole message.
+// Message are of a whole message.
 func opsFrom(b []byte) []op {
 	var ops []op
 	for len(b) >= 2 {
@@ -86,7 +86,7 @@ func opBytes(ops []op) []byte {
 
 // checkSend makes calls of both roles that may be wrong: Send and its model
 // agree on every one. What is refused, a Recv at the other end would refuse as
-// well; what is not, it takes for what it is. Of a message that Checked is given, but
+// well; what is not, it takes for what it is. Of a message that Message is given, but
 // not compressed, a Recv sees neither that its type is wrong nor who was to look at
 // its text.
 func checkSend(t *testing.T, ops []op) {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/airlock-go/websocket/frame"
 )
 
 // TestViolation holds the table of close codes against RFC 6455, section 7.4.1:
@@ -91,7 +93,7 @@ func TestCloseCodes(t *testing.T) {
 			if int(got) != code || v != want || v == nil && string(text) != reason || v != nil && text != nil {
 				t.Errorf("ParseClose(% x) = %d, %q, %v, want %d, %q, %v", payload, got, text, v, code, reason, want)
 			}
-			if _, err := new(Send).Frame(8, true, payload); (err == nil) != (want == nil) {
+			if err := new(Send).Frame(&frame.Header{Opcode: frame.Close, Fin: true}, payload); (err == nil) != (want == nil) {
 				t.Errorf("Send of close code %d: %v", code, err)
 			}
 			ev, _, v := next(new(Recv), wire(Server, []fr{f(0x88, string(payload))}))

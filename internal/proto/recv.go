@@ -32,7 +32,7 @@ type Recv struct {
 	// has to be shown to Inflated.
 	Deflate bool
 
-	header frame.Header // of the data frame under way
+	header frame.Header // of the data frame under way, or what has come of another
 	left   uint64       // what is still to come of its payload
 	open   frame.Opcode // Text or Binary: a message is under way; else 0
 	size   uint64       // of the message's frames so far, as announced
@@ -56,8 +56,8 @@ const (
 // Event is what some bytes from a peer amount to.
 type Event struct {
 	Kind    Kind
-	Header  frame.Header
-	Payload []byte // unmasked; part of the caller's buffer
+	Header  *frame.Header // valid until the next call
+	Payload []byte        // unmasked; part of the caller's buffer
 
 	// Of Data:
 	Type       frame.Opcode // Text or Binary, in continuation frames too
@@ -94,20 +94,21 @@ func (r *Recv) Next(b []byte, ev *Event) (int, *Violation) {
 		}
 		return r.data(b, 0, ev)
 	}
-	h, n, err := frame.Parse(b)
 	if len(b) < 2 {
 		return 0, nil
 	}
-	if v := r.check(&h, err); v != nil || n == 0 {
+	h := &r.header
+	n, err := h.Parse(b)
+	if v := r.check(h, err); v != nil || n == 0 {
 		return 0, v
 	}
 	if h.Opcode.IsControl() {
 		if uint64(len(b)-n) < h.Length {
 			return 0, nil
 		}
-		return r.control(&h, b, n, ev)
+		return r.control(b, n, ev)
 	}
-	if v := r.begin(&h); v != nil {
+	if v := r.begin(h); v != nil {
 		return 0, v
 	}
 	return r.data(b, n, ev)
@@ -181,7 +182,7 @@ func (r *Recv) begin(h *frame.Header) *Violation {
 	}
 	r.frames++
 	r.size += h.Length
-	r.header, r.left = *h, h.Length
+	r.left = h.Length
 	return nil
 }
 
@@ -206,7 +207,7 @@ func (r *Recv) data(b []byte, n int, ev *Event) (int, *Violation) {
 	if v := r.Payload(p); v != nil {
 		return 0, v
 	}
-	ev.Kind, ev.Header, ev.Payload = Data, r.header, p
+	ev.Kind, ev.Header, ev.Payload = Data, &r.header, p
 	ev.Type, ev.Compressed = typ, r.packed
 	ev.FrameEnd, ev.MessageEnd = r.left == 0, r.open == 0
 	return n + len(p), nil
@@ -257,7 +258,8 @@ func (r *Recv) Inflated(typ frame.Opcode, p []byte, end bool) *Violation {
 
 // control makes an event of the whole control frame at the start of b, whose
 // header takes n bytes.
-func (r *Recv) control(h *frame.Header, b []byte, n int, ev *Event) (int, *Violation) {
+func (r *Recv) control(b []byte, n int, ev *Event) (int, *Violation) {
+	h := &r.header
 	end := n + int(h.Length)
 	p := b[n:end]
 	if h.Masked {
@@ -271,6 +273,6 @@ func (r *Recv) control(h *frame.Header, b []byte, n int, ev *Event) (int, *Viola
 		ev.Code, ev.Reason = code, reason
 		r.closed = true
 	}
-	ev.Kind, ev.Header, ev.Payload = Control, *h, p
+	ev.Kind, ev.Header, ev.Payload = Control, h, p
 	return end, nil
 }

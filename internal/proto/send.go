@@ -31,56 +31,49 @@ var (
 // between messages.
 func (s *Send) Open() frame.Opcode { return s.open }
 
-// Frame returns the header of the next frame to send. A client has still to
-// choose the key and to mask. The state changes as if the frame had been sent,
-// unless the error says that it must not be.
-func (s *Send) Frame(op frame.Opcode, fin bool, payload []byte) (frame.Header, error) {
+// Frame completes the header of the next frame to send, which has its Opcode and Fin.
+// A client has still to choose the key and to mask. The state changes as if the frame
+// had been sent, unless the error says that it must not be.
+func (s *Send) Frame(h *frame.Header, payload []byte) error {
 	// "The application MUST NOT send any more data frames after sending a Close
 	// frame" (section 5.5.1). A pong still may, and has to: a ping is answered
 	// "unless it already received a Close frame" (section 5.5.2).
-	if s.closed && op != frame.Pong {
-		return frame.Header{}, ErrSendClosed
+	if s.closed && h.Opcode != frame.Pong {
+		return ErrSendClosed
 	}
 	var err error
 	switch {
-	case op.IsReserved():
+	case h.Opcode.IsReserved():
 		err = ErrSendOpcode
-	case op.IsControl():
-		err = s.control(op, fin, payload)
+	case h.Opcode.IsControl():
+		err = s.control(h.Opcode, h.Fin, payload)
 	default:
-		err = s.data(op, fin, payload)
+		err = s.data(h.Opcode, h.Fin, payload)
 	}
-	if err != nil {
-		return frame.Header{}, err
+	if err == nil {
+		s.complete(h, payload)
 	}
-	return frame.Header{
-		Fin:    fin,
-		Opcode: op,
-		Masked: s.Role == Client,
-		Length: uint64(len(payload)),
-	}, nil
+	return err
 }
 
-// Checked returns the header of a message of type typ, Text or Binary, in one
-// frame. That the message is UTF-8, if it is Text, was seen to before; compressed
-// says that payload is what it was compressed to (RFC 7692, section 6). Otherwise
-// it is like Frame.
-func (s *Send) Checked(typ frame.Opcode, compressed bool, payload []byte) (frame.Header, error) {
+// Message is Frame for a message in one frame, Text or Binary, with Fin. That it is
+// UTF-8, if it is Text, was seen to before; RSV1 says that payload is what it was
+// compressed to (RFC 7692, section 6).
+func (s *Send) Message(h *frame.Header, payload []byte) error {
 	switch {
 	case s.closed:
-		return frame.Header{}, ErrSendClosed
-	case typ != frame.Text && typ != frame.Binary:
-		return frame.Header{}, ErrSendOpcode
+		return ErrSendClosed
+	case h.Opcode != frame.Text && h.Opcode != frame.Binary:
+		return ErrSendOpcode
 	case s.open != 0:
-		return frame.Header{}, ErrSendUnfinished
+		return ErrSendUnfinished
 	}
-	return frame.Header{
-		Fin:    true,
-		RSV1:   compressed,
-		Opcode: typ,
-		Masked: s.Role == Client,
-		Length: uint64(len(payload)),
-	}, nil
+	s.complete(h, payload)
+	return nil
+}
+
+func (s *Send) complete(h *frame.Header, payload []byte) {
+	h.Masked, h.Length = s.Role == Client, uint64(len(payload))
 }
 
 func (s *Send) control(op frame.Opcode, fin bool, payload []byte) error {

@@ -11,7 +11,7 @@ import (
 )
 
 // An op is a call of Frame and the error that it must give. With the bit rsv1
-// beside the opcode, as on the wire, it is one of Checked for a message that was
+// beside the opcode, as on the wire, it is one of Message for a message that was
 // compressed, with checked one for a message that was not.
 type op struct {
 	op      frame.Opcode
@@ -31,12 +31,19 @@ func (o op) opcode() frame.Opcode {
 	return o.op
 }
 
-// call makes the call.
-func (o op) call(s *Send, payload []byte) (frame.Header, error) {
+// call makes the call, which must leave the header as it was if there is an error.
+func (o op) call(s *Send, payload []byte) (h frame.Header, err error) {
+	h = frame.Header{Opcode: o.opcode(), Fin: o.fin, RSV1: o.packed()}
+	before := h
 	if o.checked() {
-		return s.Checked(o.opcode(), o.packed(), payload)
+		err = s.Message(&h, payload)
+	} else {
+		err = s.Frame(&h, payload)
 	}
-	return s.Frame(o.op, o.fin, payload)
+	if err != nil && h == before {
+		h = frame.Header{}
+	}
+	return h, err
 }
 
 // header is what it must return if there is no error.
