@@ -29,6 +29,9 @@ type line struct {
 
 func (t *turn) tryLock() bool { return t.state.CompareAndSwap(turnFree, turnTaken) }
 
+// free reports whether nobody has the turn, just now.
+func (t *turn) free() bool { return t.state.Load() == turnFree }
+
 func (t *turn) unlock() {
 	if t.state.CompareAndSwap(turnTaken, turnFree) {
 		return

@@ -49,7 +49,14 @@ func (c *Conn) write(ctx context.Context, typ MessageType, p []byte) error {
 	if err != nil {
 		return err
 	}
+	f := outgoing{Header: frame.Header{Opcode: op, Fin: true}, as: byMessage, payload: p}
 	compress := c.wr.deflation.wanted(len(p)) // as things are now, not when it has the turn
+	if !compress && c.wr.message.free() {
+		// In a single frame, it needs no turn among messages, unless one has begun.
+		if err := c.writeFrame(ctx, &f); !errors.Is(err, proto.ErrSendUnfinished) {
+			return err
+		}
+	}
 	if err := c.take(ctx, &c.wr.message, "write"); err != nil {
 		return err
 	}
@@ -57,7 +64,7 @@ func (c *Conn) write(ctx context.Context, typ MessageType, p []byte) error {
 	if compress {
 		return c.writeCompressed(ctx, byMessage, op, p)
 	}
-	return c.writeFrame(ctx, &outgoing{Header: frame.Header{Opcode: op, Fin: true}, as: byMessage, payload: p})
+	return c.writeFrame(ctx, &f)
 }
 
 // afterEnd returns err, which a write has failed with, if it has. The end of the
