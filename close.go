@@ -252,7 +252,7 @@ func (c *Conn) end(closeStream func() error) {
 		// anybody: the verdict is known.
 		_ = closeStream()
 		c.leaveAll()
-		close(c.done)
+		c.done.give()
 	})
 	if s := c.polled.Load(); s != nil {
 		s.poller.wake(s)

@@ -79,7 +79,7 @@ type Conn struct {
 	verdict atomic.Pointer[CloseError]
 	answer  atomic.Bool // the peer's close frame has come
 	said    atomic.Bool // ours has gone
-	done    chan struct{}
+	done    signal
 	release sync.Once
 }
 
@@ -90,7 +90,6 @@ func (c *Conn) init(s stream, d decision, opts *Options) {
 	c.subprotocol = d.subprotocol
 	c.keepAlive = durationOption(opts.KeepAlive, defaultKeepAlive)
 	c.writeTimeout = opts.writeTimeout()
-	c.done = make(chan struct{})
 	c.rd.interrupt.stream = s
 	c.wr.interrupt.stream, c.wr.interrupt.writes = s, true
 	switch {
@@ -146,7 +145,7 @@ func (c *Conn) SetMaxMessageSize(n int64) {
 
 // Done returns a channel that is closed when the connection has ended and its
 // transport is closed.
-func (c *Conn) Done() <-chan struct{} { return c.done }
+func (c *Conn) Done() <-chan struct{} { return c.done.channel() }
 
 // Err returns why the connection has ended, or is about to: a *CloseError, or
 // nil as long as it is open. It is set before Done is closed.
@@ -189,7 +188,7 @@ func (c *Conn) Stats() Stats {
 // take takes a turn. It gives up when ctx has ended, or the connection has while
 // others had the turn.
 func (c *Conn) take(ctx context.Context, t *turn, doing string) error {
-	if !t.lock(ctx, c.done) {
+	if !t.tryLock() && !t.lock(ctx, c.Done()) {
 		if ctx.Err() != nil {
 			return interrupted(doing, ctx)
 		}

@@ -232,7 +232,7 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 		return rtt, nil
 	case <-ctx.Done():
 		return 0, interrupted("ping", ctx)
-	case <-c.done:
+	case <-c.Done():
 		return 0, c.Err()
 	}
 }

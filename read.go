@@ -351,12 +351,10 @@ func (c *Conn) orClosed(err error) error {
 	if c.verdict.Load() == nil {
 		return err
 	}
-	select {
-	case <-c.done:
+	if c.done.given() {
 		return c.Err()
-	default:
-		return err
 	}
+	return err
 }
 
 // endMessage: the message under way has been read to its end.

@@ -100,3 +100,44 @@ func (l *line) leave(mine chan struct{}) bool {
 	l.waiting = slices.Delete(l.waiting, i, i+1)
 	return true
 }
+
+// signal is a channel that is closed, at most once, to tell all who wait for it. It is
+// made when somebody does: nobody waits for the end of most connections.
+type signal struct {
+	made atomic.Pointer[chan struct{}]
+}
+
+// given is the channel of a signal that was given before anybody waited for it.
+var given = func() *chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return &c
+}()
+
+func (s *signal) channel() <-chan struct{} {
+	if s.made.Load() == nil {
+		c := make(chan struct{})
+		s.made.CompareAndSwap(nil, &c)
+	}
+	return *s.made.Load()
+}
+
+// give gives the signal. It is called once.
+func (s *signal) give() {
+	if !s.made.CompareAndSwap(nil, given) {
+		close(*s.made.Load())
+	}
+}
+
+func (s *signal) given() bool {
+	c := s.made.Load()
+	if c == nil {
+		return false
+	}
+	select {
+	case <-*c:
+		return true
+	default:
+		return false
+	}
+}

@@ -110,3 +110,40 @@ func TestTurnRush(t *testing.T) {
 		t.Error("somebody still waits")
 	}
 }
+
+// TestSignal: who asks for the channel before the signal or after it, once or often,
+// gets one that tells of it.
+func TestSignal(t *testing.T) {
+	closed := func(c <-chan struct{}) bool {
+		select {
+		case <-c:
+			return true
+		default:
+			return false
+		}
+	}
+	for _, asked := range []int{0, 1, 2} {
+		var s signal
+		var before []<-chan struct{}
+		for range asked {
+			before = append(before, s.channel())
+		}
+		if s.given() {
+			t.Errorf("asked %d times: given before it was", asked)
+		}
+		for i, c := range before {
+			if closed(c) || c != before[0] {
+				t.Errorf("asked %d times: channel %d is closed, or another", asked, i)
+			}
+		}
+		s.give()
+		if !s.given() || !closed(s.channel()) {
+			t.Errorf("asked %d times: not given after it was", asked)
+		}
+		for i, c := range before {
+			if !closed(c) || c != s.channel() {
+				t.Errorf("asked %d times: channel %d is open, or another", asked, i)
+			}
+		}
+	}
+}

@@ -76,7 +76,7 @@ func (c *Conn) afterEnd(ctx context.Context, err error) error {
 		return err
 	}
 	select {
-	case <-c.done:
+	case <-c.Done():
 	case <-ctx.Done():
 	}
 	return err
