@@ -72,18 +72,17 @@ const overdue time.Duration = 1
 // masters: a time limit, and the context of the call under way. watch and arm
 // are for the goroutine that has the direction, close for everybody.
 type interrupt struct {
-	stream stream
-	writes bool // the direction is that of writing
-
+	stream   stream
+	writes   bool // the direction is that of writing
 	watching bool // for who has the direction: perhaps there is a context to be released
 
-	mu     sync.Mutex
+	cut    bool // the context has ended: armed is past and stays so
+	closed bool
+	mu     sync.Mutex      // for cut, closed, and what follows
 	armed  time.Duration   // the deadline that the stream has, from epoch; 0: none
 	done   <-chan struct{} // of the context that is watched; nil if none is
 	stop   func() bool     // ends the watch
 	turn   uint64          // counts the watches, for one that fires too late
-	cut    bool            // the context has ended: armed is past and stays so
-	closed bool
 }
 
 func (in *interrupt) set(t time.Time) error {

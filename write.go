@@ -19,9 +19,9 @@ type writer struct {
 	message turn
 	form    atomic.Uint32 // of the message under way; set by who has its turn
 
+	armed     bool // for who has the turn to send a frame: it has a deadline
 	frame     turn
 	interrupt interrupt
-	armed     bool // for who has the turn to send a frame: it has a deadline
 	send      proto.Send
 	deflation *deflation // of who has the turn of a message; nil: no compression was agreed on
 

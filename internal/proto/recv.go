@@ -20,27 +20,27 @@ const MaxFrames = 1 << 16
 // with the wrong byte is not handed out, and those before are. After an error
 // the connection has failed and the Recv must not be used again.
 type Recv struct {
-	Role Role
-
 	// Max is the size in bytes that a message may have; 0 is no limit. It may
 	// be changed at any time and counts from the next frame on, in a compressed
 	// message from the next piece on that Inflated gets.
 	Max uint64
+
+	Role Role
 
 	// Deflate: permessage-deflate was agreed on, so a message may be compressed
 	// (RFC 7692). Its payload is handed out as it came; what it decompresses to
 	// has to be shown to Inflated.
 	Deflate bool
 
+	open   frame.Opcode // Text or Binary: a message is under way; else 0
+	packed bool         // and it is compressed
+	closed bool         // a close frame has come
 	header frame.Header // of the data frame under way, or what has come of another
 	left   uint64       // what is still to come of its payload
-	open   frame.Opcode // Text or Binary: a message is under way; else 0
 	size   uint64       // of the message's frames so far, as announced
 	frames int          // of the message so far
-	packed bool         // the message is compressed
 	plain  uint64       // of a compressed message: what Inflated has seen
 	text   UTF8
-	closed bool // a close frame has come
 }
 
 // Kind says what an Event is about.

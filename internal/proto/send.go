@@ -12,8 +12,8 @@ type Send struct {
 	Role Role
 
 	open   frame.Opcode // Text or Binary: a message is under way; else 0
+	closed bool         // a close frame was sent
 	text   UTF8
-	closed bool // a close frame was sent
 }
 
 // What this end can want that it must not do. Nothing has been sent then.
