@@ -107,33 +107,15 @@ func (c *Conn) WritePrepared(ctx context.Context, m *PreparedMessage) error {
 }
 
 func (c *Conn) writePrepared(ctx context.Context, m *PreparedMessage) error {
-	d := c.wr.deflation
-	compress := d.wanted(m.Size())
+	f := outgoing{Header: frame.Header{Opcode: m.op, Fin: true}, as: byMessage, checked: true, laidOut: m.plain.frame}
+	if !c.wr.deflation.wanted(m.Size()) {
+		return c.writePlain(ctx, &f)
+	}
 	if err := c.take(ctx, &c.wr.message, "write"); err != nil {
 		return err
 	}
 	defer c.wr.message.unlock()
-	e := m.variant(d, compress)
-	if err := c.take(ctx, &c.wr.frame, "write"); err != nil {
-		return err
-	}
-	defer c.releaseFrame()
-	if err := c.Err(); err != nil {
-		return err
-	}
-	if err := c.sendOwed(ctx); err != nil {
-		return err
-	}
-	if err := c.wr.send.Message(&frame.Header{Opcode: m.op, Fin: true}, nil); err != nil {
-		return sendError(err)
-	}
-	c.wr.interrupt.watch(ctx)
-	if err := c.putFrame(e.frame); err != nil {
-		return c.unsent(ctx, err)
-	}
-	if e.compressed {
-		d.keep(m.data)
-	}
-	c.sent.Add(1)
-	return nil
+	e := m.variant(c.wr.deflation, true)
+	f.RSV1, f.laidOut = e.compressed, e.frame
+	return c.writePacked(ctx, &f, m.data)
 }

@@ -49,11 +49,21 @@ func (c *Conn) write(ctx context.Context, typ MessageType, p []byte) error {
 	if err != nil {
 		return err
 	}
-	f := outgoing{Header: frame.Header{Opcode: op, Fin: true}, as: byMessage, payload: p}
-	compress := c.wr.deflation.wanted(len(p)) // as things are now, not when it has the turn
-	if !compress && c.wr.message.free() {
-		// In a single frame, it needs no turn among messages, unless one has begun.
-		if err := c.writeFrame(ctx, &f); !errors.Is(err, proto.ErrSendUnfinished) {
+	if !c.wr.deflation.wanted(len(p)) { // as things are now, not when it has the turn
+		return c.writePlain(ctx, &outgoing{Header: frame.Header{Opcode: op, Fin: true}, as: byMessage, payload: p})
+	}
+	if err := c.take(ctx, &c.wr.message, "write"); err != nil {
+		return err
+	}
+	defer c.wr.message.unlock()
+	return c.writeCompressed(ctx, byMessage, op, p)
+}
+
+// writePlain sends a message in one frame that is not compressed. It needs no turn
+// among messages, unless another is under way.
+func (c *Conn) writePlain(ctx context.Context, f *outgoing) error {
+	if c.wr.message.free() {
+		if err := c.writeFrame(ctx, f); !errors.Is(err, proto.ErrSendUnfinished) {
 			return err
 		}
 	}
@@ -61,10 +71,7 @@ func (c *Conn) write(ctx context.Context, typ MessageType, p []byte) error {
 		return err
 	}
 	defer c.wr.message.unlock()
-	if compress {
-		return c.writeCompressed(ctx, byMessage, op, p)
-	}
-	return c.writeFrame(ctx, &f)
+	return c.writeFrame(ctx, f)
 }
 
 // afterEnd returns err, which a write has failed with, if it has. The end of the
@@ -89,10 +96,11 @@ type outgoing struct {
 	as      form // of its message; between for a frame of none
 	checked bool // a message in whole, whose text is known to be UTF-8
 	payload []byte
+	laidOut []byte // header and payload, if they are laid out already
 }
 
 // writeFrame sends one frame. It is the way of every frame but the close frame, what
-// is owed, and what was laid out before.
+// is owed, and the queue.
 func (c *Conn) writeFrame(ctx context.Context, f *outgoing) error {
 	if err := c.take(ctx, &c.wr.frame, "write"); err != nil {
 		return err
@@ -117,7 +125,12 @@ func (c *Conn) writeFrame(ctx context.Context, f *outgoing) error {
 		return sendError(err)
 	}
 	c.wr.interrupt.watch(ctx)
-	if err := c.transmit(&f.Header, f.payload); err != nil {
+	if f.laidOut != nil {
+		err = c.putFrame(f.laidOut)
+	} else {
+		err = c.transmit(&f.Header, f.payload)
+	}
+	if err != nil {
 		return c.unsent(ctx, err)
 	}
 	if f.as == byMessage {
