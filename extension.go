@@ -80,20 +80,6 @@ func (c *Compression) check() error {
 	return nil
 }
 
-// appendExtensions returns the elements of Sec-WebSocket-Extensions, for which there
-// is room, or refuses a malformed one.
-func appendExtensions(room []field.Extension, r *http.Request) ([]field.Extension, *HandshakeError) {
-	lines, ok := r.Header[headerExtensions]
-	if !ok {
-		return nil, nil
-	}
-	offers, err := field.AppendExtensions(room, lines)
-	if err != nil {
-		return nil, Reject(http.StatusBadRequest, "Sec-WebSocket-Extensions is malformed: "+err.Error())
-	}
-	return offers, nil
-}
-
 // agreement is how both ends compress (RFC 7692, section 7.1), seen from here, and
 // what the connection does it with.
 type agreement struct {
@@ -107,27 +93,33 @@ type agreement struct {
 
 // chooseExtension answers the client's offers of permessage-deflate: with the
 // first that can be accepted, as the client lists them in its order of
-// preference (RFC 7692, section 5), or nil. To be declined is no mistake.
-func chooseExtension(offers []field.Extension, with *Compression) *agreement {
-	if with == nil {
-		return nil
+// preference (RFC 7692, section 5), or nil. To be declined is no mistake, but to be
+// malformed is, whatever the extension.
+func chooseExtension(r *http.Request, with *Compression) (chosen *agreement, refusal *HandshakeError) {
+	lines, ok := r.Header[headerExtensions]
+	if !ok {
+		return nil, nil
 	}
-	for _, e := range offers {
-		if e.Name != "permessage-deflate" {
+	list := field.NewExtensions(lines)
+	for list.Next() {
+		if with == nil || chosen != nil || list.Name != "permessage-deflate" {
 			continue
 		}
-		if o, ok := parseDeflateOffer(e.Params); ok {
-			return o.accept(with)
+		if o, ok := parseDeflateOffer(&list); ok {
+			chosen = o.accept(with)
 		}
 	}
-	return nil
+	if err := list.Err(); err != nil {
+		return nil, Reject(http.StatusBadRequest, "Sec-WebSocket-Extensions is malformed: "+err.Error())
+	}
+	return chosen, nil
 }
 
 // deflateParams is what one end says about permessage-deflate (RFC 7692, section
 // 7.1). A window of 0 bits was not spoken of.
 type deflateParams struct {
-	serverAlone, clientAlone bool // *_no_context_takeover
-	serverBits, clientBits   int  // *_max_window_bits
+	serverAlone, clientAlone bool  // *_no_context_takeover
+	serverBits, clientBits   uint8 // *_max_window_bits
 }
 
 // append appends the extension with its parameters.
@@ -154,41 +146,45 @@ func (p *deflateParams) append(b []byte) []byte {
 // decline an extension negotiation offer for this extension" with a parameter
 // that is unknown or stands twice, or with a value that is not allowed (RFC
 // 7692, section 7).
-func parseDeflateOffer(params []field.Param) (o deflateParams, ok bool) {
-	for _, p := range params {
-		switch {
-		case p.Name == "server_no_context_takeover" && !o.serverAlone && !p.HasValue:
-			o.serverAlone = true
-		case p.Name == "client_no_context_takeover" && !o.clientAlone && !p.HasValue:
-			o.clientAlone = true
-		case p.Name == "server_max_window_bits" && o.serverBits == 0:
-			if o.serverBits, ok = parseWindowBits(p.Value); !ok {
-				return o, false
-			}
-		case p.Name == "client_max_window_bits" && o.clientBits == 0:
-			// Without a value it is an offer to keep whatever limit is answered
-			// (section 7.1.2.2).
-			if o.clientBits = deflate.MaxWindowBits; !p.HasValue {
-				continue
-			}
-			if o.clientBits, ok = parseWindowBits(p.Value); !ok {
-				return o, false
-			}
-		default:
+func parseDeflateOffer(list *field.Extensions) (o deflateParams, ok bool) {
+	for list.NextParam() {
+		if !o.add(&list.Param) {
 			return o, false
 		}
 	}
 	return o, true
 }
 
+// add reports whether the parameter may stand in an offer, beside those before.
+func (o *deflateParams) add(p *field.Param) (ok bool) {
+	switch {
+	case p.Name == "server_no_context_takeover" && !o.serverAlone:
+		o.serverAlone = true
+		return !p.HasValue
+	case p.Name == "client_no_context_takeover" && !o.clientAlone:
+		o.clientAlone = true
+		return !p.HasValue
+	case p.Name == "server_max_window_bits" && o.serverBits == 0:
+		o.serverBits, ok = parseWindowBits(p.Value)
+	case p.Name == "client_max_window_bits" && o.clientBits == 0:
+		if p.HasValue {
+			o.clientBits, ok = parseWindowBits(p.Value)
+			break
+		}
+		// It is an offer to keep whatever limit is answered (section 7.1.2.2).
+		o.clientBits, ok = deflate.MaxWindowBits, true
+	}
+	return ok
+}
+
 // parseWindowBits parses "a decimal integer value without leading zeroes between
 // 8 to 15" (RFC 7692, section 7.1.2).
-func parseWindowBits(s string) (bits int, ok bool) {
+func parseWindowBits(s string) (bits uint8, ok bool) {
 	switch s {
 	case "8", "9":
-		return int(s[0] - '0'), true
+		return s[0] - '0', true
 	case "10", "11", "12", "13", "14", "15":
-		return 10 + int(s[1]-'0'), true
+		return 10 + s[1] - '0', true
 	}
 	return 0, false
 }
@@ -210,7 +206,7 @@ func (o *deflateParams) accept(with *Compression) *agreement {
 		a.answer.serverAlone = true
 	}
 	if o.serverBits > 0 {
-		a.sendBits = o.serverBits
+		a.sendBits = int(o.serverBits)
 		a.sendKeeps = min(a.sendKeeps, 1<<o.serverBits)
 		a.answer.serverBits = o.serverBits
 	}
@@ -220,7 +216,7 @@ func (o *deflateParams) accept(with *Compression) *agreement {
 		a.receiveKeeps = 0
 		a.answer.clientAlone = true
 		if o.clientBits > 0 {
-			a.receiveBits = o.clientBits
+			a.receiveBits = int(o.clientBits)
 		}
 	} else if o.clientBits > 0 {
 		a.receiveKeeps = min(a.receiveKeeps, 1<<o.clientBits)
@@ -229,7 +225,7 @@ func (o *deflateParams) accept(with *Compression) *agreement {
 	// A client that offers less than the largest window may miss it in the
 	// answer.
 	if a.receiveBits < deflate.MaxWindowBits || o.clientBits > 0 && a.receiveKeeps > 0 {
-		a.answer.clientBits = a.receiveBits
+		a.answer.clientBits = uint8(a.receiveBits)
 	}
 	return a
 }

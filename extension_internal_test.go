@@ -2,13 +2,12 @@ package websocket
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-
-	"github.com/airlock-go/websocket/internal/field"
 )
 
 // TestAgreementKept: a connection keeps to what the client was told, for every
@@ -16,16 +15,13 @@ import (
 func TestAgreementKept(t *testing.T) {
 	windows := map[int]int{-1: 0, 0: 4096, 8: 256, 9: 512, 10: 1024, 11: 2048, 12: 4096, 13: 8192, 14: 16384, 15: 32768}
 	for _, offer := range everyOffer() {
-		offers, err := field.AppendExtensions(nil, []string{offer})
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := &http.Request{Header: http.Header{headerExtensions: {offer}}}
 		for send := range windows {
 			for receive := range windows {
 				with := &Compression{SendWindowBits: send, ReceiveWindowBits: receive}
-				a := chooseExtension(offers, with)
+				a, refusal := chooseExtension(r, with)
 				if a == nil {
-					t.Fatalf("%q was declined", offer)
+					t.Fatalf("%q was declined (%v)", offer, refusal)
 				}
 				c := new(Conn)
 				c.enableCompression(a, with)
@@ -122,11 +118,8 @@ func TestAnswersTable(t *testing.T) {
 		}
 		rows++
 		for i, bits := range []int{0, 10, -1} {
-			offers, err := field.AppendExtensions(nil, []string{extensionWith(cells[0])})
-			if err != nil {
-				t.Fatal(err)
-			}
-			a := chooseExtension(offers, &Compression{ReceiveWindowBits: bits})
+			r := &http.Request{Header: http.Header{headerExtensions: {extensionWith(cells[0])}}}
+			a, _ := chooseExtension(r, &Compression{ReceiveWindowBits: bits})
 			if want := extensionWith(cells[i+1]); a == nil || string(a.answer.append(nil)) != want {
 				t.Errorf("offer %q, ReceiveWindowBits %d: got %+v, the table says %q", cells[0], bits, a, want)
 			}

@@ -1,7 +1,6 @@
 package websocket
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -108,6 +107,8 @@ const (
 	defaultSendQueue      = 64 << 10
 )
 
+var defaultOptions Options
+
 // The fields of the handshake as net/http spells their names.
 const (
 	headerUpgrade    = "Upgrade"
@@ -137,33 +138,40 @@ const (
 // for that is what answers pings and notices the end, and to close it.
 func Upgrade(w http.ResponseWriter, r *http.Request, opts *Options) (*Conn, error) {
 	if opts == nil {
-		opts = new(Options)
+		opts = &defaultOptions
 	}
 	c, err := upgrade(w, r, opts)
-	if refusal, ok := errors.AsType[*HandshakeError](err); ok {
-		refusal.answer(w, r, opts)
+	if err != nil {
+		answerRefusal(w, r, opts, err)
 	}
 	return c, err
 }
 
 // upgrade makes the connection, or a refusal that is still to be answered. That may
 // take long, so it is given nothing on trust any more.
+//
+// A stack that has grown shrinks only when little is left on it, so a handler that
+// waits for its peer keeps what was needed here. For 4 KiB to do, what needs much has
+// returned before others are called.
 func upgrade(w http.ResponseWriter, r *http.Request, opts *Options) (*Conn, error) {
-	via := newSwitcher(w)
+	var d decision
 	trust := admission{limiter: opts.Limiter, group: opts.Group}
 	defer trust.end()
-	d, refusal := decide(r, opts, &via, &trust)
-	if refusal != nil {
+	if refusal := d.decide(w, r, opts, &trust); refusal != nil {
 		return nil, refusal
 	}
-	conn, early, err := via.switchProtocols(d, opts)
+	if err := checkHeader(w.Header()); err != nil { // a hook may have set fields since
+		return nil, refuseSilently(err)
+	}
+	u := new(upgraded)
+	room := buffers.Get().(*buffer)
+	response := d.appendResponse(appendAccept(append(room[:0], switching...), d.key), w.Header())
+	err := u.stream.switchProtocols(d.hijacker, response, opts.writeTimeout())
+	buffers.Put(room)
 	if err != nil {
 		return nil, err
 	}
-	u := new(upgraded)
-	u.stream.init(conn, early)
-	u.conn.init(&u.stream, d, opts)
-	u.conn.errorLog = errorLog(r)
+	u.open(&d, r, opts)
 	trust.complete(&u.conn)
 	return &u.conn, nil
 }
@@ -175,63 +183,67 @@ type upgraded struct {
 	stream hijacked
 }
 
+// open makes the connection over the stream.
+func (u *upgraded) open(d *decision, r *http.Request, opts *Options) {
+	u.conn.init(&u.stream, *d, opts)
+	u.conn.errorLog = errorLog(r)
+}
+
 // decision is what a valid handshake is answered with, besides the fields that
 // the handler has set.
 type decision struct {
 	protocol    string // of HTTP, as in Request.Proto
 	key         string // of the client, to be answered with its AcceptKey
 	subprotocol string
+	offered     []string   // subprotocols, for the hook that chooses
 	deflate     *agreement // nil: messages are not compressed
+	hijacker    http.Hijacker
 }
-
-// usualList is how many elements of a list there is room for on the stack. The lists
-// of a handshake are seldom longer.
-const usualList = 8
 
 // decide reads the client's opening handshake and makes the server's (RFC 6455,
 // section 4.2). It depends on its arguments alone and writes nothing, but it may wait:
 // for a place of the Limiter, and for what the options call.
-func decide(r *http.Request, opts *Options, via *switcher, trust *admission) (d decision, refusal *HandshakeError) {
-	trusted, err := opts.parse(make([]originPattern, 0, usualList))
+func (d *decision) decide(w http.ResponseWriter, r *http.Request, opts *Options, trust *admission) (refusal *HandshakeError) {
+	welcome, err := opts.check(r)
 	if err != nil {
-		return d, refuseSilently(err)
+		return refuseSilently(err)
 	}
 	for _, require := range requirements { // section 4.2.1
 		if refusal := require(r); refusal != nil {
-			return d, refusal
+			return refusal
 		}
 	}
 	if d.key, refusal = checkKey(r); refusal != nil {
-		return d, refusal
+		return refusal
 	}
-	if refusal := checkOrigin(r, trusted, opts); refusal != nil { // sections 4.2.2 and 10.2
-		return d, refusal
+	if !welcome { // sections 4.2.2 and 10.2
+		return refuseOrigin(r)
 	}
-	offered, err := appendOffered(make([]string, 0, usualList), r)
-	if err != nil {
-		return d, Reject(http.StatusBadRequest, err.Error())
+	if refusal := d.readSubprotocols(r, opts); refusal != nil {
+		return refusal
 	}
-	extensions, refusal := appendExtensions(make([]field.Extension, 0, usualList), r)
-	if refusal != nil {
-		return d, refusal
+	if d.deflate, refusal = chooseExtension(r, opts.Compression); refusal != nil {
+		return refusal
 	}
-	if err := via.check(); err != nil {
-		return d, refuseSilently(err)
+	if d.hijacker, err = findHijacker(w); err != nil {
+		return refuseSilently(err)
+	}
+	if err := checkHeader(w.Header()); err != nil {
+		return refuseSilently(err)
 	}
 	if refusal := trust.begin(r); refusal != nil {
-		return d, refusal
+		return refusal
 	}
 	if opts.Authorize != nil { // "The server can perform additional client authentication"
 		if err := opts.Authorize(r); err != nil {
-			return d, refuseFor(err)
+			return refuseFor(err)
 		}
 	}
 	d.protocol = r.Proto
-	d.deflate = chooseExtension(extensions, opts.Compression)
-	if d.subprotocol, refusal = chooseSubprotocol(r, offered, opts); refusal != nil {
-		return d, refusal
+	if refusal := d.chooseSubprotocol(r, opts); refusal != nil {
+		return refusal
 	}
-	return d, trust.commit()
+	return trust.commit()
 }
 
 // Validate returns an error that quotes the first element of TrustedOrigins that
@@ -242,27 +254,23 @@ func (o *Options) Validate() error {
 	if o == nil {
 		return nil
 	}
-	_, err := o.parse(nil)
+	_, err := o.check(new(http.Request))
 	return err
 }
 
-// parse appends the trusted origins to room, and finds what Validate promises to
-// find.
-func (o *Options) parse(room []originPattern) (trusted []originPattern, err error) {
-	trusted = room
-	for _, s := range o.TrustedOrigins {
-		p, err := parsePattern(s)
-		if err != nil {
-			return nil, err
-		}
-		trusted = append(trusted, p)
-	}
+// check finds what Validate promises to find, and reports whether the Origin of r is
+// welcome.
+func (o *Options) check(r *http.Request) (welcome bool, err error) {
+	welcome, err = o.checkOrigin(r)
 	for _, s := range o.Subprotocols {
-		if !field.IsToken(s) {
-			return nil, fmt.Errorf("subprotocol %q is no token (RFC 9110, section 5.6.2)", s)
+		if err == nil && !field.IsToken(s) {
+			err = fmt.Errorf("subprotocol %q is no token (RFC 9110, section 5.6.2)", s)
 		}
 	}
-	return trusted, o.Compression.check()
+	if err == nil {
+		err = o.Compression.check()
+	}
+	return welcome, err
 }
 
 // requirements are what section 4.2.1 demands of a client's opening handshake,

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -18,42 +17,22 @@ import (
 	"github.com/airlock-go/websocket/internal/netpoll"
 )
 
-// switcher switches a connection from HTTP/1 to the WebSocket Protocol, if the
-// ResponseWriter lets it.
-type switcher struct {
-	w        http.ResponseWriter
-	hijacker http.Hijacker       // nil: there is none
-	end      http.ResponseWriter // the writer at which the search for it ended
-}
-
-// newSwitcher looks for a Hijacker through the writers that middleware has put
+// findHijacker looks for a Hijacker through the writers that middleware has put
 // around net/http's own.
-func newSwitcher(w http.ResponseWriter) switcher {
-	s := switcher{w: w, end: w}
+func findHijacker(w http.ResponseWriter) (http.Hijacker, error) {
 	for {
-		switch t := s.end.(type) {
+		switch t := w.(type) {
 		case http.Hijacker:
-			s.hijacker = t
-			return s
+			return t, nil
 		case interface{ Unwrap() http.ResponseWriter }:
-			inner := t.Unwrap()
-			if inner == nil {
-				return s
+			if inner := t.Unwrap(); inner != nil {
+				w = inner
+				continue
 			}
-			s.end = inner
-		default:
-			return s
 		}
+		return nil, fmt.Errorf("the ResponseWriter cannot be hijacked: %T is no http.Hijacker and has no Unwrap method that leads to one "+
+			"(the usual one is that of http.TimeoutHandler, which must not be around a WebSocket)", w)
 	}
-}
-
-// check reports why the switch cannot be made.
-func (s *switcher) check() error {
-	if s.hijacker == nil {
-		return fmt.Errorf("the ResponseWriter cannot be hijacked: %T is no http.Hijacker and has no Unwrap method that leads to one "+
-			"(the usual one is that of http.TimeoutHandler, which must not be around a WebSocket)", s.end)
-	}
-	return checkHeader(s.w.Header())
 }
 
 // checkHeader finds fields, set by the handler or its middleware, that would
@@ -66,16 +45,14 @@ func checkHeader(h http.Header) error {
 			return fmt.Errorf("the field %s is set on the ResponseWriter; it is the library's to set", name)
 		case !field.IsToken(name):
 			return fmt.Errorf("the field name %q, set on the ResponseWriter, is no token", name)
-		default:
-			for _, v := range values {
-				if !field.IsValue(v) {
-					return fmt.Errorf("the field %s, set on the ResponseWriter, has CR, LF or NUL in its value", name)
-				}
-			}
+		case slices.ContainsFunc(values, notValue):
+			return fmt.Errorf("the field %s, set on the ResponseWriter, has CR, LF or NUL in its value", name)
 		}
 	}
 	return nil
 }
+
+func notValue(s string) bool { return !field.IsValue(s) }
 
 // leftOut reports whether the field is left out of the response: those of the
 // handshake itself, and those that speak of a body, which middleware sets on
@@ -92,44 +69,47 @@ func hasPrefixFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
 
-// switchProtocols hijacks the connection and answers the handshake. It returns
-// the connection and what the client sent behind its request. The error is a
-// *HandshakeError as long as there is a ResponseWriter to answer with.
-func (s *switcher) switchProtocols(d decision, opts *Options) (net.Conn, []byte, error) {
-	// Authorize may have set fields since the check.
-	if err := checkHeader(s.w.Header()); err != nil {
-		return nil, nil, refuseSilently(err)
-	}
-	room := buffers.Get().(*buffer)
-	defer buffers.Put(room)
-	response := d.appendResponse(room[:0], s.w.Header())
-	conn, buffered, err := s.hijacker.Hijack()
+// switchProtocols hijacks the connection, over which s is the stream from then on, and
+// writes the response. The error is a *HandshakeError as long as there is a
+// ResponseWriter to answer with.
+func (s *hijacked) switchProtocols(from http.Hijacker, response []byte, timeout time.Duration) error {
+	conn, buffered, err := from.Hijack()
 	if err != nil {
-		return nil, nil, refuseSilently(fmt.Errorf("hijack: %w", err))
+		return refuseSilently(fmt.Errorf("hijack: %w", err))
 	}
-	err = writeResponse(conn, response, opts.writeTimeout())
-	if err != nil {
+	s.init(conn, earlyData(buffered))
+	if err := s.writeResponse(response, timeout); err != nil {
 		// The error that says what went wrong is the first.
-		_ = conn.Close()
-		return nil, nil, fmt.Errorf("websocket: write 101: %w", err)
+		_ = s.Close()
+		return fmt.Errorf("websocket: write 101: %w", err)
 	}
-	return conn, earlyData(buffered), nil
+	return nil
 }
 
-// writeResponse writes the response under a deadline and leaves the connection
-// without one: those of the http.Server are for requests.
-func writeResponse(conn net.Conn, response []byte, timeout time.Duration) error {
+// writeResponse writes the response under a deadline, unless it is taken at once, and
+// leaves the connection without one: those of the http.Server are for requests.
+func (s *hijacked) writeResponse(response []byte, timeout time.Duration) error {
+	if s.descriptor != nil {
+		response = response[s.TryWrite(response):]
+	}
+	if len(response) > 0 {
+		if err := s.writeWithin(response, timeout); err != nil {
+			return err
+		}
+	}
+	return s.SetDeadline(time.Time{})
+}
+
+func (s *hijacked) writeWithin(p []byte, timeout time.Duration) error {
 	var deadline time.Time
 	if timeout > 0 {
-		deadline = time.Now().Add(timeout)
+		deadline = epoch.Add(now() + timeout)
 	}
-	if err := conn.SetWriteDeadline(deadline); err != nil {
+	if err := s.SetWriteDeadline(deadline); err != nil {
 		return err
 	}
-	if _, err := conn.Write(response); err != nil {
-		return err
-	}
-	return conn.SetDeadline(time.Time{})
+	_, err := s.Write(p)
+	return err
 }
 
 // earlyData returns a copy of what net/http has read beyond the request. RFC
@@ -144,13 +124,13 @@ func earlyData(buffered *bufio.ReadWriter) []byte {
 	return slices.Clone(early)
 }
 
-// appendResponse appends the server's opening handshake (RFC 6455, section
-// 4.2.2) to b: status line, the fields of the handshake, and those of the
-// handler.
+// switching is how the server's opening handshake begins, up to the value of
+// Sec-WebSocket-Accept (RFC 6455, section 4.2.2).
+const switching = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+
+// appendResponse appends the rest of the server's opening handshake to b: what was
+// negotiated, and the fields of the handler.
 func (d *decision) appendResponse(b []byte, h http.Header) []byte {
-	b = append(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"...)
-	b = append(b, "Sec-WebSocket-Accept: "...)
-	b = appendAccept(b, d.key)
 	b = append(b, "\r\n"...)
 	if d.subprotocol != "" {
 		b = appendField(b, "Sec-WebSocket-Protocol", d.subprotocol)
@@ -160,17 +140,27 @@ func (d *decision) appendResponse(b []byte, h http.Header) []byte {
 		b = d.deflate.answer.append(b)
 		b = append(b, "\r\n"...)
 	}
-	names := slices.AppendSeq(make([]string, 0, usualList), maps.Keys(h))
+	if len(h) > 0 {
+		b = appendHeader(b, h)
+	}
+	return append(b, "\r\n"...)
+}
+
+// appendHeader appends the fields of the handler, in the order of their names.
+func appendHeader(b []byte, h http.Header) []byte {
+	names := make([]string, 0, usualList)
+	for name := range h {
+		if !leftOut(name) {
+			names = append(names, name)
+		}
+	}
 	slices.Sort(names)
 	for _, name := range names {
-		if leftOut(name) {
-			continue
-		}
 		for _, v := range h[name] {
 			b = appendField(b, name, v)
 		}
 	}
-	return append(b, "\r\n"...)
+	return b
 }
 
 func appendField(b []byte, name, value string) []byte {

@@ -17,35 +17,34 @@ type origin struct {
 	scheme, host, port string
 }
 
-// parseOrigin takes a serialised origin apart. A lone trailing slash, which
-// some clients send, is ignored; anything else behind the authority is not an
-// origin.
-func parseOrigin(s string) (origin, bool) {
+// parse takes a serialised origin apart, and reports whether it is one. A lone trailing
+// slash, which some clients send, is ignored; anything else behind the authority is not
+// an origin.
+func (o *origin) parse(s string) bool {
 	if s == "null" {
-		return origin{scheme: s}, true
+		*o = origin{scheme: s}
+		return true
 	}
 	scheme, authority, ok := strings.Cut(s, "://")
-	if !ok {
-		return origin{}, false
-	}
-	return newOrigin(scheme, authority)
+	return ok && o.join(scheme, authority)
 }
 
-// newOrigin is an origin of what stands before "://" and behind it.
-func newOrigin(scheme, authority string) (origin, bool) {
+// join makes an origin of what stands before "://" and behind it.
+func (o *origin) join(scheme, authority string) bool {
 	if !isScheme(scheme) {
-		return origin{}, false
+		return false
 	}
 	scheme = strings.ToLower(scheme)
-	authority = strings.TrimSuffix(authority, "/")
-	host, port, ok := splitAuthority(authority)
-	if !ok || host == "" && (defaultPort(scheme) != "" || port != "") {
-		return origin{}, false
+	host, port, ok := splitAuthority(strings.TrimSuffix(authority, "/"))
+	byDefault := defaultPort(scheme)
+	if !ok || host == "" && (byDefault != "" || port != "") {
+		return false
 	}
 	if port == "" {
-		port = defaultPort(scheme)
+		port = byDefault
 	}
-	return origin{scheme, host, port}, true
+	*o = origin{scheme, host, port}
+	return true
 }
 
 // splitAuthority takes host and port of an origin or a Host field apart (RFC
@@ -65,21 +64,29 @@ func splitAuthority(s string) (host, port string, ok bool) {
 		if !ok || err != nil || !addr.Is6() || addr.Zone() != "" {
 			return "", "", false
 		}
-	} else if strings.ContainsFunc(host, notInHost) {
+	} else if !isHost(host) {
 		return "", "", false
 	}
 	return strings.ToLower(host), port, true
 }
 
-// notInHost reports whether c may not stand in a registered name or an IPv4
-// address as browsers serialise them.
-func notInHost(c rune) bool {
-	switch c {
-	case '"', '#', '%', '/', ':', '<', '>', '?', '@', '[', '\\', ']', '^', '`', '{', '|', '}':
-		return true
+// isHost reports whether s has only characters that may stand in a registered name or
+// an IPv4 address as browsers serialise them.
+func isHost(s string) bool {
+	for i := range len(s) {
+		if !hostChars[s[i]] {
+			return false
+		}
 	}
-	return c <= ' ' || c >= 0x7f
+	return true
 }
+
+var hostChars = func() (set [256]bool) {
+	for c := '!'; c <= '~'; c++ {
+		set[c] = !strings.ContainsRune("\"#%/:<>?@[\\]^`{|}", c)
+	}
+	return set
+}()
 
 // isScheme reports whether s is the scheme of a URI (RFC 3986, section 3.1).
 func isScheme(s string) bool {
@@ -111,28 +118,27 @@ type originPattern struct {
 	subdomains bool // the host is what follows "*."
 }
 
-// parsePattern takes an element of Options.TrustedOrigins apart.
-func parsePattern(s string) (originPattern, error) {
-	p, ok := originPattern{}, false
-	scheme, authority, subdomains := strings.Cut(s, "://*.")
-	if p.subdomains = subdomains; subdomains {
-		p.origin, ok = newOrigin(scheme, authority)
-	} else {
-		p.origin, ok = parseOrigin(s)
+// parse takes an element of Options.TrustedOrigins apart, and reports whether it is
+// one.
+func (p *originPattern) parse(s string) (ok bool) {
+	scheme, authority, ok := strings.Cut(s, "://*.")
+	if p.subdomains = ok; !ok {
+		return p.origin.parse(s) && !strings.Contains(p.host, "*")
 	}
-	switch {
-	case s == "*":
-		return p, fmt.Errorf("trusted origin %q: to trust every origin, set InsecureAllowAnyOrigin", s)
-	case !ok || strings.Contains(p.host, "*") || p.subdomains && (p.host == "" || p.host[0] == '['):
-		return p, fmt.Errorf("trusted origin %q is no serialised origin: it must be like \"https://app.example.com\", "+
-			"\"https://*.example.com\", \"https://example.com:8443\" or \"null\"", s)
+	return p.join(scheme, authority) && !strings.Contains(p.host, "*") && p.host != "" && p.host[0] != '['
+}
+
+func patternError(s string) error {
+	if s == "*" {
+		return fmt.Errorf("trusted origin %q: to trust every origin, set InsecureAllowAnyOrigin", s)
 	}
-	return p, nil
+	return fmt.Errorf("trusted origin %q is no serialised origin: it must be like \"https://app.example.com\", "+
+		"\"https://*.example.com\", \"https://example.com:8443\" or \"null\"", s)
 }
 
 // matches reports whether o is p, or one of its subdomains: one label or more,
 // but never the bare domain.
-func (p originPattern) matches(o origin) bool {
+func (p *originPattern) matches(o *origin) bool {
 	if o.scheme != p.scheme || o.port != p.port {
 		return false
 	}
@@ -152,34 +158,42 @@ func (p originPattern) matches(o origin) bool {
 	return true
 }
 
-// checkOrigin holds the Origin of the request against its own origin and the
-// trusted ones (RFC 6455, sections 4.2.2 and 10.2). A request without one does
-// not come from a browser, and who can forge it needs no browser, so it passes.
-func checkOrigin(r *http.Request, trusted []originPattern, opts *Options) *HandshakeError {
+// checkOrigin reports whether r may come from where it comes from: it has no Origin, or
+// its own, or a trusted one (RFC 6455, sections 4.2.2 and 10.2). A request without one
+// does not come from a browser, and who can forge it needs no browser. The error is that
+// of a trusted origin that is none.
+func (o *Options) checkOrigin(r *http.Request) (welcome bool, err error) {
+	var from origin
 	lines := r.Header[headerOrigin]
-	if len(lines) == 0 || opts.InsecureAllowAnyOrigin {
-		return nil
+	welcome = len(lines) == 0 || o.InsecureAllowAnyOrigin
+	if len(lines) == 1 && !welcome {
+		welcome = from.parse(field.Trim(lines[0])) && sameOrigin(&from, r)
 	}
+	for _, s := range o.TrustedOrigins {
+		var p originPattern
+		if !p.parse(s) {
+			return false, patternError(s)
+		}
+		welcome = welcome || p.matches(&from)
+	}
+	return welcome, nil
+}
+
+// refuseOrigin says why r may not come from where it comes from.
+func refuseOrigin(r *http.Request) *HandshakeError {
+	lines := r.Header[headerOrigin]
 	if len(lines) > 1 {
 		return Reject(http.StatusForbidden, "Origin stands more than once")
 	}
-	o, ok := parseOrigin(field.Trim(lines[0]))
-	if !ok {
-		return Reject(http.StatusForbidden, "Origin "+field.Quote(lines[0])+" is no serialised origin")
-	}
-	if sameOrigin(o, r) {
-		return nil
-	}
-	for _, p := range trusted {
-		if p.matches(o) {
-			return nil
-		}
+	from := field.Quote(lines[0])
+	if !new(origin).parse(field.Trim(lines[0])) {
+		return Reject(http.StatusForbidden, "Origin "+from+" is no serialised origin")
 	}
 	scheme := "http"
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	return Reject(http.StatusForbidden, "Origin "+field.Quote(lines[0])+" is neither this server's own, "+
+	return Reject(http.StatusForbidden, "Origin "+from+" is neither this server's own, "+
 		field.Quote(scheme+"://"+r.Host)+" by the Host field, nor a trusted one; "+
 		"a proxy in front must pass Host on with its port (nginx: proxy_set_header Host $http_host)")
 }
@@ -191,7 +205,7 @@ func checkOrigin(r *http.Request, trusted []originPattern, opts *Options) *Hands
 // could ride on the user's cookies. The reverse, an https page and a request in
 // the clear, is how every server behind a proxy that ends TLS sees its own
 // pages; a browser itself would not send it. No forwarding field is believed.
-func sameOrigin(o origin, r *http.Request) bool {
+func sameOrigin(o *origin, r *http.Request) bool {
 	if defaultPort(o.scheme) == "" || o.scheme == "http" && r.TLS != nil {
 		return false
 	}

@@ -84,8 +84,9 @@ var origins = []struct {
 
 func TestParseOrigin(t *testing.T) {
 	for _, tt := range origins {
-		if got, ok := parseOrigin(tt.in); got != tt.want || ok != tt.ok {
-			t.Errorf("parseOrigin(%q) = %+v, %t, want %+v, %t", tt.in, got, ok, tt.want, tt.ok)
+		var got origin
+		if ok := got.parse(tt.in); got != tt.want || ok != tt.ok {
+			t.Errorf("parse(%q) = %+v, %t, want %+v, %t", tt.in, got, ok, tt.want, tt.ok)
 		}
 	}
 }
@@ -98,24 +99,25 @@ func FuzzOrigin(f *testing.F) {
 		f.Add(strings.Replace(tt.in, "://", "://*.", 1))
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if o, ok := parseOrigin(s); ok {
+		var o origin
+		if o.parse(s) {
 			checkAgainstURL(t, s, o)
 		}
-		p, err := parsePattern(s)
-		if err != nil {
+		var p originPattern
+		if !p.parse(s) {
 			return
 		}
 		plain := strings.Replace(s, "://*.", "://", 1)
-		o, ok := parseOrigin(plain)
+		ok := o.parse(plain)
 		if !ok || o != p.origin || strings.Contains(plain, "*") {
 			t.Fatalf("pattern %q accepted as %+v, but %q parses to %+v, %t", s, p, plain, o, ok)
 		}
-		if p.subdomains != (plain != s) || p.subdomains == p.matches(o) {
-			t.Fatalf("pattern %q is %+v, and matches(%+v) is %t", s, p, o, p.matches(o))
+		if p.subdomains != (plain != s) || p.subdomains == p.matches(&o) {
+			t.Fatalf("pattern %q is %+v, and matches(%+v) is %t", s, p, o, p.matches(&o))
 		}
 		o.host = "x." + o.host
-		if p.subdomains != p.matches(o) {
-			t.Fatalf("pattern %q is %+v, and matches(%+v) is %t", s, p, o, p.matches(o))
+		if p.subdomains != p.matches(&o) {
+			t.Fatalf("pattern %q is %+v, and matches(%+v) is %t", s, p, o, p.matches(&o))
 		}
 	})
 }
@@ -150,7 +152,8 @@ func checkAgainstURL(t *testing.T, s string, o origin) {
 	if o.port != "" {
 		again += ":" + o.port
 	}
-	if got, ok := parseOrigin(again); !ok || got != o {
+	var got origin
+	if ok := got.parse(again); !ok || got != o {
 		t.Fatalf("%q: %q parses to %+v, %t, want %+v", s, again, got, ok, o)
 	}
 }

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -24,6 +25,16 @@ func (e *HandshakeError) withUpgrade() *HandshakeError {
 // bodyPatience is how long net/http may wait for a body that was announced with
 // a refused request before it gives the connection up.
 const bodyPatience = time.Second
+
+// answerRefusal answers a handshake that has failed, unless 101 is what went wrong. It
+// is no part of Upgrade, so that the stack of those that succeed has no room for it.
+//
+//go:noinline
+func answerRefusal(w http.ResponseWriter, r *http.Request, opts *Options, err error) {
+	if refusal, ok := errors.AsType[*HandshakeError](err); ok {
+		refusal.answer(w, r, opts)
+	}
+}
 
 // answer writes the response of a refusal.
 //

@@ -8,6 +8,27 @@ import (
 	"testing"
 )
 
+// Extension is an element of a list, for a comparison.
+type Extension struct {
+	Name   string
+	Params []Param
+}
+
+// walk returns all of a list, as far as it is one.
+func walk(lines []string) (list []Extension, err error) {
+	x := NewExtensions(lines)
+	for x.Next() {
+		e := Extension{Name: x.Name}
+		for x.NextParam() {
+			e.Params = append(e.Params, x.Param)
+		}
+		if x.Err() == nil {
+			list = append(list, e)
+		}
+	}
+	return list, x.Err()
+}
+
 var extensionTests = []struct {
 	name  string
 	lines []string
@@ -80,16 +101,15 @@ var extensionTests = []struct {
 
 const noValue = `parameter "a" of "foo" has a value that is neither a token nor a quoted token`
 
-func TestAppendExtensions(t *testing.T) {
+func TestExtensions(t *testing.T) {
 	for _, tt := range extensionTests {
 		t.Run(tt.name, func(t *testing.T) {
-			before := []Extension{{Name: "before"}}
-			got, err := AppendExtensions(before[:1:1], tt.lines)
+			got, err := walk(tt.lines)
 			if text := errorText(err); text != tt.err {
-				t.Errorf("AppendExtensions(%q): error %q, want %q", tt.lines, text, tt.err)
+				t.Errorf("walk(%q): error %q, want %q", tt.lines, text, tt.err)
 			}
-			if want := append(before, tt.want...); !reflect.DeepEqual(got, want) {
-				t.Errorf("AppendExtensions(%q) = %+v, want %+v", tt.lines, got, want)
+			if !reflect.DeepEqual(got, tt.want) {
+				t.Errorf("walk(%q) = %+v, want %+v", tt.lines, got, tt.want)
 			}
 			eachPrefix(tt.lines, func(lines []string) { checkExtensions(t, lines) })
 		})
@@ -104,7 +124,7 @@ var extensionList = func() *regexp.Regexp {
 	return regexp.MustCompile("^" + list(token+`(?:`+ows+`;`+ows+param+`)*`) + "$")
 }()
 
-// checkExtensions holds AppendExtensions against the grammar as a regular
+// checkExtensions holds a walk against the grammar as a regular
 // expression. In a list that matches, commas, semicolons and equals signs only
 // stand between elements, so that the oracle can split.
 func checkExtensions(t *testing.T, lines []string) {
@@ -126,17 +146,27 @@ func checkExtensions(t *testing.T, lines []string) {
 		}
 	}
 	ok = ok && len(want) > 0
-	got, err := AppendExtensions(nil, lines)
+	given := slices.Clone(lines)
+	got, err := walk(lines)
 	if (err == nil) != ok || ok && !reflect.DeepEqual(got, want) {
-		t.Errorf("AppendExtensions(%q) = %+v, %v, want %+v, ok %v", lines, got, err, want, ok)
+		t.Errorf("walk(%q) = %+v, %v, want %+v, ok %v", lines, got, err, want, ok)
+	}
+	if !slices.Equal(lines, given) {
+		t.Errorf("walk: lines became %q, were %q", lines, given)
+	}
+	x := NewExtensions(lines)
+	for x.Next() { // and leave out the parameters
+	}
+	if errorText(x.Err()) != errorText(err) {
+		t.Errorf("Next alone over %q: error %q, want %q", lines, errorText(x.Err()), errorText(err))
 	}
 	if !ok {
 		checkMessage(t, err)
 		return
 	}
-	again, err := AppendExtensions(nil, []string{plain(got)})
+	again, err := walk([]string{plain(got)})
 	if err != nil || !reflect.DeepEqual(again, got) {
-		t.Errorf("AppendExtensions(%q) = %+v, %v, want %+v", plain(got), again, err, got)
+		t.Errorf("walk(%q) = %+v, %v, want %+v", plain(got), again, err, got)
 	}
 }
 
@@ -154,21 +184,6 @@ func plain(list []Extension) string {
 		elements = append(elements, s)
 	}
 	return strings.Join(elements, ",")
-}
-
-// TestAppendNothing: parsing does not write to what the caller has.
-func TestAppendNothing(t *testing.T) {
-	full := make([]Extension, 1, 8)
-	_, _ = AppendExtensions(full, []string{"a; b", ";"})
-	if len(full) != 1 || full[0].Name != "" {
-		t.Errorf("dst became %+v", full)
-	}
-	lines := []string{"a; b=\"c\"", "d"}
-	given := slices.Clone(lines)
-	_, _ = AppendExtensions(nil, lines)
-	if !slices.Equal(lines, given) {
-		t.Errorf("lines became %q, were %q", lines, given)
-	}
 }
 
 func FuzzExtensions(f *testing.F) {

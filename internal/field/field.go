@@ -11,7 +11,6 @@ package field
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"strings"
 )
 
@@ -64,28 +63,25 @@ func isSpace(c byte) bool { return c == ' ' || c == '\t' }
 // HasToken reports whether the list in lines has token as one of its elements,
 // in any case. Elements that are no tokens are passed over.
 func HasToken(lines []string, token string) bool {
-	for element := range elements(lines) {
-		// EqualFold takes characters for ASCII letters that are none, such as
-		// U+212A for k. In UTF-8 they are longer.
-		if len(element) == len(token) && strings.EqualFold(element, token) {
-			return true
+	for _, line := range lines {
+		for more := true; more; {
+			var element string
+			element, line, more = cutElement(line)
+			// EqualFold takes characters for ASCII letters that are none, such as
+			// U+212A for k. In UTF-8 they are longer.
+			if len(element) == len(token) && strings.EqualFold(element, token) {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// elements returns the elements of the list in lines, without the white space
-// around them. Some may be empty.
-func elements(lines []string) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for _, line := range lines {
-			for element := range strings.SplitSeq(line, ",") {
-				if !yield(Trim(element)) {
-					return
-				}
-			}
-		}
-	}
+// cutElement returns the first element of a list, which may be empty, and what follows
+// behind its comma, if there is one.
+func cutElement(line string) (element, rest string, more bool) {
+	element, rest, more = strings.Cut(line, ",")
+	return Trim(element), rest, more
 }
 
 // AppendTokens appends the elements of the list of tokens in lines to dst.
@@ -93,14 +89,18 @@ func elements(lines []string) iter.Seq[string] {
 // no token is an error, and so is a list without an element.
 func AppendTokens(dst []string, lines []string) ([]string, error) {
 	had := len(dst)
-	for element := range elements(lines) {
-		if element == "" {
-			continue
+	for _, line := range lines {
+		for more := true; more; {
+			var element string
+			element, line, more = cutElement(line)
+			switch {
+			case element == "":
+			case !IsToken(element):
+				return dst, fmt.Errorf("%s is not a token", Quote(element))
+			default:
+				dst = append(dst, element)
+			}
 		}
-		if !IsToken(element) {
-			return dst, fmt.Errorf("%s is not a token", Quote(element))
-		}
-		dst = append(dst, element)
 	}
 	if len(dst) == had {
 		return dst, errEmptyList

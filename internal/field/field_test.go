@@ -229,12 +229,15 @@ func checkMessage(t *testing.T, err error) {
 func TestLinear(t *testing.T) {
 	const size, factor, limit = 2 << 10, 128, 2000
 	// With room for all elements, the garbage collector stays out of it.
-	tokens, extensions := make([]string, size*factor), make([]Extension, size*factor)
+	tokens := make([]string, size*factor)
 	parsers := map[string]func(s string){
-		"HasToken":         func(s string) { HasToken([]string{s}, "upgrade") },
-		"AppendTokens":     func(s string) { AppendTokens(tokens[:0], []string{s}) },
-		"AppendExtensions": func(s string) { AppendExtensions(extensions[:0], []string{s}) },
-		"Quote":            func(s string) { Quote(s) },
+		"HasToken":     func(s string) { HasToken([]string{s}, "upgrade") },
+		"AppendTokens": func(s string) { AppendTokens(tokens[:0], []string{s}) },
+		"Extensions": func(s string) {
+			for x := NewExtensions([]string{s}); x.Next(); {
+			}
+		},
+		"Quote": func(s string) { Quote(s) },
 	}
 	fields := map[string]func(n int) string{
 		"spaces":           func(n int) string { return strings.Repeat(" ", n) },
