@@ -160,13 +160,12 @@ func upgrade(w http.ResponseWriter, r *http.Request, opts *Options) (*Conn, erro
 	if refusal := d.decide(w, r, opts, &trust); refusal != nil {
 		return nil, refusal
 	}
-	if err := checkHeader(w.Header()); err != nil { // a hook may have set fields since
-		return nil, refuseSilently(err)
-	}
 	u := new(upgraded)
 	room := buffers.Get().(*buffer)
-	response := d.appendResponse(appendAccept(append(room[:0], switching...), d.key), w.Header())
-	err := u.stream.switchProtocols(d.hijacker, response, opts.writeTimeout())
+	response, err := d.appendResponse(appendAccept(append(room[:0], switching...), d.key), w.Header())
+	if err == nil {
+		err = u.stream.switchProtocols(d.hijacker, response, opts.writeTimeout())
+	}
 	buffers.Put(room)
 	if err != nil {
 		return nil, err

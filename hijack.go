@@ -39,28 +39,39 @@ func findHijacker(w http.ResponseWriter) (http.Hijacker, error) {
 // change the handshake or break out of it.
 func checkHeader(h http.Header) error {
 	for name, values := range h {
-		switch {
-		case leftOut(name):
-		case hasPrefixFold(name, headerPrefix):
-			return fmt.Errorf("the field %s is set on the ResponseWriter; it is the library's to set", name)
-		case !field.IsToken(name):
-			return fmt.Errorf("the field name %q, set on the ResponseWriter, is no token", name)
-		case slices.ContainsFunc(values, notValue):
+		if leftOut(name) {
+			continue
+		}
+		if err := checkField(name, values); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkField(name string, values []string) error {
+	switch {
+	case hasPrefixFold(name, headerPrefix):
+		return fmt.Errorf("the field %s is set on the ResponseWriter; it is the library's to set", name)
+	case !field.IsToken(name):
+		return fmt.Errorf("the field name %q, set on the ResponseWriter, is no token", name)
+	}
+	for _, v := range values {
+		if !field.IsValue(v) {
 			return fmt.Errorf("the field %s, set on the ResponseWriter, has CR, LF or NUL in its value", name)
 		}
 	}
 	return nil
 }
 
-func notValue(s string) bool { return !field.IsValue(s) }
-
 // leftOut reports whether the field is left out of the response: those of the
 // handshake itself, and those that speak of a body, which middleware sets on
 // everything. net/http marks trailers by a prefix that ends in a colon.
 func leftOut(name string) bool {
-	switch http.CanonicalHeaderKey(name) {
-	case headerConnection, headerUpgrade, "Keep-Alive", "Transfer-Encoding", "Trailer":
-		return true
+	for _, other := range [...]string{headerConnection, headerUpgrade, "Keep-Alive", "Transfer-Encoding", "Trailer"} {
+		if len(name) == len(other) && strings.EqualFold(name, other) {
+			return true
+		}
 	}
 	return hasPrefixFold(name, "Content-") || hasPrefixFold(name, http.TrailerPrefix)
 }
@@ -130,7 +141,7 @@ const switching = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nCon
 
 // appendResponse appends the rest of the server's opening handshake to b: what was
 // negotiated, and the fields of the handler.
-func (d *decision) appendResponse(b []byte, h http.Header) []byte {
+func (d *decision) appendResponse(b []byte, h http.Header) ([]byte, error) {
 	b = append(b, "\r\n"...)
 	if d.subprotocol != "" {
 		b = appendField(b, "Sec-WebSocket-Protocol", d.subprotocol)
@@ -141,18 +152,26 @@ func (d *decision) appendResponse(b []byte, h http.Header) []byte {
 		b = append(b, "\r\n"...)
 	}
 	if len(h) > 0 {
-		b = appendHeader(b, h)
+		var err error
+		if b, err = appendHeader(b, h); err != nil {
+			return nil, refuseSilently(err)
+		}
 	}
-	return append(b, "\r\n"...)
+	return append(b, "\r\n"...), nil
 }
 
-// appendHeader appends the fields of the handler, in the order of their names.
-func appendHeader(b []byte, h http.Header) []byte {
+// appendHeader appends the fields of the handler, in the order of their names. They are
+// checked again: a hook may have set some since.
+func appendHeader(b []byte, h http.Header) ([]byte, error) {
 	names := make([]string, 0, usualList)
-	for name := range h {
-		if !leftOut(name) {
-			names = append(names, name)
+	for name, values := range h {
+		if leftOut(name) {
+			continue
 		}
+		if err := checkField(name, values); err != nil {
+			return nil, err
+		}
+		names = append(names, name)
 	}
 	slices.Sort(names)
 	for _, name := range names {
@@ -160,7 +179,7 @@ func appendHeader(b []byte, h http.Header) []byte {
 			b = appendField(b, name, v)
 		}
 	}
-	return b
+	return b, nil
 }
 
 func appendField(b []byte, name, value string) []byte {

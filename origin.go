@@ -51,7 +51,7 @@ func (o *origin) join(scheme, authority string) bool {
 // 3986, section 3.2), the host in lower case. User information is refused.
 func splitAuthority(s string) (host, port string, ok bool) {
 	host = s
-	if i := strings.LastIndexByte(s, ':'); i > strings.LastIndexByte(s, ']') {
+	if i := strings.LastIndexByte(s, ':'); i >= 0 && i > strings.LastIndexByte(s, ']') {
 		host, port = s[:i], s[i+1:]
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
 			return "", "", false
@@ -120,12 +120,16 @@ type originPattern struct {
 
 // parse takes an element of Options.TrustedOrigins apart, and reports whether it is
 // one.
-func (p *originPattern) parse(s string) (ok bool) {
-	scheme, authority, ok := strings.Cut(s, "://*.")
-	if p.subdomains = ok; !ok {
-		return p.origin.parse(s) && !strings.Contains(p.host, "*")
+func (p *originPattern) parse(s string) bool {
+	scheme, authority, ok := strings.Cut(s, "://")
+	if !ok {
+		return p.origin.parse(s) // perhaps null
 	}
-	return p.join(scheme, authority) && !strings.Contains(p.host, "*") && p.host != "" && p.host[0] != '['
+	authority, p.subdomains = strings.CutPrefix(authority, "*.")
+	if !p.join(scheme, authority) || strings.Contains(p.host, "*") {
+		return false
+	}
+	return !p.subdomains || p.host != "" && p.host[0] != '['
 }
 
 func patternError(s string) error {

@@ -29,7 +29,9 @@ func IsToken(s string) bool { return s != "" && tokenPrefix(s) == len(s) }
 
 // IsValue reports whether s may stand as the value of a field: RFC 9110,
 // section 5.5, calls CR, LF and NUL "invalid and dangerous".
-func IsValue(s string) bool { return !strings.ContainsAny(s, "\r\n\x00") }
+func IsValue(s string) bool {
+	return strings.IndexByte(s, '\r') < 0 && strings.IndexByte(s, '\n') < 0 && strings.IndexByte(s, 0) < 0
+}
 
 // tokenPrefix returns the length of the token at the start of s.
 func tokenPrefix(s string) int {
@@ -64,17 +66,24 @@ func isSpace(c byte) bool { return c == ' ' || c == '\t' }
 // in any case. Elements that are no tokens are passed over.
 func HasToken(lines []string, token string) bool {
 	for _, line := range lines {
+		if equalFold(line, token) { // as it mostly is
+			return true
+		}
 		for more := true; more; {
 			var element string
 			element, line, more = cutElement(line)
-			// EqualFold takes characters for ASCII letters that are none, such as
-			// U+212A for k. In UTF-8 they are longer.
-			if len(element) == len(token) && strings.EqualFold(element, token) {
+			if equalFold(element, token) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// equalFold: strings.EqualFold takes characters for ASCII letters that are none, such
+// as U+212A for k. In UTF-8 they are longer.
+func equalFold(s, token string) bool {
+	return len(s) == len(token) && strings.EqualFold(s, token)
 }
 
 // cutElement returns the first element of a list, which may be empty, and what follows
