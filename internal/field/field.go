@@ -89,8 +89,10 @@ func equalFold(s, token string) bool {
 // cutElement returns the first element of a list, which may be empty, and what follows
 // behind its comma, if there is one.
 func cutElement(line string) (element, rest string, more bool) {
-	element, rest, more = strings.Cut(line, ",")
-	return Trim(element), rest, more
+	if i := strings.IndexByte(line, ','); i >= 0 {
+		return Trim(line[:i]), line[i+1:], true
+	}
+	return Trim(line), "", false
 }
 
 // AppendTokens appends the elements of the list of tokens in lines to dst.
