@@ -48,7 +48,6 @@ func TestStack(t *testing.T) {
 			"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
 		}},
 	} {
-		println(floor)
 		got := stackOf(t, echoMessages(t, tt.opts), tt.edits...)
 		// It is not a matter of bytes: the next size is twice as large.
 		if got > floor*3/2 {
