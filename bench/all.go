@@ -86,6 +86,7 @@ func (r *runner) all() (string, error) {
 		{"handshake", r.handshake},
 		{"echo", r.echo},
 		{"in process", r.micro},
+		{"neighbour", r.neighbour},
 		{"stalled", r.stalled},
 		{"idle", r.idle},
 		{"deflate", r.deflate},

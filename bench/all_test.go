@@ -17,6 +17,7 @@ const (
 	everyone = framed + floors
 	entered  = "airlock airlock-serve gorilla gorilla-tuned coder gobwas gobwas-raw gws gws-server xnet"
 	detached = "airlock airlock-serve gorilla gorilla-tuned coder gobwas gws hijack-only" + polled
+	paged    = detached + " xnet"
 	queues   = "airlock airlock-serve gws gws-server" + polled
 	prepared = "airlock airlock-serve gorilla gorilla-tuned gobwas gobwas-raw gws gws-server"
 	inflates = "airlock airlock-serve gorilla gorilla-tuned coder gobwas gws gws-server"
@@ -49,6 +50,8 @@ func TestWorkloads(t *testing.T) {
 		{"write", "binary/1MiB", entered + " (conn.Write)"},
 		{"write", "text/1KiB", entered + " (conn.Write)"},
 		{"broadcast", "512B to 1000", prepared},
+		{"neighbour", "1 of 64", paged},
+		{"neighbour", "8 of 64", paged},
 		{"stalled", "1KiB to 200", queues},
 		{"idle", "blocking", waits + floors},
 		{"idle", "detached", detached},

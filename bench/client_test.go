@@ -19,7 +19,7 @@ func TestLoopbackOnly(t *testing.T) {
 			{":80", here, ":80"},
 			{here, "192.0.2.1:80", "192.0.2.1:80"},
 		} {
-			spec := loadSpec{Load: name, Lib: "raw-tcp", Addr: tt.addr, Ctl: tt.ctl, Conns: 1, Size: 1, Depth: 1, Echoes: 1, For: time.Millisecond}
+			spec := loadSpec{Load: name, Lib: "hijack-only", Addr: tt.addr, Ctl: tt.ctl, Conns: 1, Size: 1, Depth: 1, Echoes: 1, For: time.Millisecond}
 			if tt.ctl != here {
 				spec.Addr = echoServer(t)
 			}
@@ -36,7 +36,7 @@ func TestLoopbackOnly(t *testing.T) {
 	}
 }
 
-// echoServer is a raw-tcp server.
+// echoServer is a hijack-only server, which has a handshake and a page, too.
 func echoServer(t *testing.T) string {
 	t.Helper()
 	ln, err := listenLoopback()
@@ -44,7 +44,7 @@ func echoServer(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ln.Close() })
-	go listenAndEcho(libRawTCP.New(Config{}), ln)
+	go listenAndEcho(libHijackOnly.New(Config{}), ln)
 	return ln.Addr().String()
 }
 

@@ -13,6 +13,7 @@ var mainMetrics = []struct{ workload, metric, unit, floor string }{
 	{"upgrade", "ns", "ns", libHijackOnly.Name},
 	{"read", "ns", "ns", ""},
 	{"write", "ns", "ns", ""},
+	{"neighbour", "get_us", "µs", libHijackOnly.Name},
 	{"stalled", "others_us", "µs", ""},
 	{"idle", "memory", "B", libRawTCP.Name},
 	{"inflate", "ns", "ns", ""},

@@ -94,7 +94,7 @@ type Lib struct {
 	DeflateOnly bool     // differs from another entry in how it compresses, and is measured in nothing else
 	Detach      bool     // it heeds Config.Detach
 	Returns     bool     // its handler returns wherever a handler may
-	Polls       bool     // its handler always returns, and leaves no goroutine behind
+	Polls       bool     // its handler always returns, and leaves no goroutine behind; it is that of a server on net/http
 	Skips       bool     // its Server.Broadcast skips who is too slow; otherwise what waits has no limit
 	Partial     bool     // does not deal with all frames, so it is compared but not as a peer
 	Raw         bool     // echoes bytes without WebSocket framing
@@ -111,6 +111,9 @@ func (l *Lib) in(mode string) bool {
 
 // peer reports whether l is a whole server of somebody else.
 func (l *Lib) peer() bool { return !l.Partial && !l.Raw && l.Module != libAirlock.Module }
+
+// pages reports whether l is on net/http's server, which can have pages besides.
+func (l *Lib) pages() bool { return l.Polls || l.New(Config{}).Handle != nil }
 
 // version is that of the library's module in this program.
 func (l *Lib) version() string {

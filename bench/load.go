@@ -26,7 +26,7 @@ type loadSpec struct {
 	Size    int
 	Kind    string
 	Deflate string
-	Depth   int    // echo: messages in flight on each connection
+	Depth   int    // echo: messages in flight on each connection; neighbour: on all of them
 	Offers  bool   // handshake: offer subprotocols and permessage-deflate
 	Echoes  int    // idle and stalled: messages of each connection at first; if more than 1, all connections are busy at once
 	Profile string // echo and handshake: file for the server's CPU profile of the window
@@ -37,6 +37,7 @@ var loads = map[string]func(*load) (metrics, error){
 	"echo":      (*load).echo,
 	"handshake": (*load).handshake,
 	"idle":      (*load).idle,
+	"neighbour": (*load).neighbour,
 	"stalled":   (*load).stalled,
 }
 
@@ -152,6 +153,28 @@ func (l *load) window(count func() int64) (metrics, error) {
 	}
 	return begin.to(end), nil
 }
+
+// watch tells who makes a load when to record what becomes of it, and when to stop.
+type watch struct{ stop, record atomic.Bool }
+
+// during runs a load in n goroutines, and measures meanwhile.
+func (l *load) during(n int, work func(i int, w *watch) error, count func() int64) (metrics, error) {
+	var w watch
+	done := make(chan error, 1)
+	go func() { done <- together(n, func(i int) error { return work(i, &w) }) }()
+	l.warmUp()
+	w.record.Store(true)
+	m, err := l.window(count)
+	w.stop.Store(true)
+	if failed := <-done; failed != nil {
+		return nil, failed
+	}
+	return m, err
+}
+
+// patience is when something must have come back: a stuck connection is an error,
+// not a hang.
+func (l *load) patience() time.Time { return time.Now().Add(2*l.For + 20*time.Second) }
 
 // saveProfile takes as long as the window is meant to be, in whole seconds.
 func (l *load) saveProfile() error {

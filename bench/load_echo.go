@@ -21,35 +21,23 @@ func (l *load) echo() (metrics, error) {
 		return nil, err
 	}
 	defer closeAll(clients)
-	patience := time.Now().Add(2*l.For + 20*time.Second)
+	patience := l.patience()
 	conns := make([]*echoConn, len(clients))
 	for i, c := range clients {
-		c.nc.SetDeadline(patience) // a stuck connection is an error, not a hang
+		c.nc.SetDeadline(patience)
 		if i < 2 && l.Deflate != noDeflate {
 			c.verify = 100
 		}
 		conns[i] = &echoConn{client: c}
 	}
 
-	var stop, record atomic.Bool
-	done := make(chan error, 1)
-	go func() {
-		done <- together(len(conns), func(i int) error {
-			return conns[i].keepBusy(msgs, i, l.Depth, &stop, &record)
-		})
-	}()
-	l.warmUp()
-	record.Store(true)
-	m, err := l.window(func() (n int64) {
+	work := func(i int, w *watch) error { return conns[i].keepBusy(msgs, i, l.Depth, w) }
+	m, err := l.during(len(conns), work, func() (n int64) {
 		for _, c := range conns {
 			n += c.n.Load()
 		}
 		return n
 	})
-	stop.Store(true)
-	if failed := <-done; failed != nil {
-		return nil, failed
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +45,7 @@ func (l *load) echo() (metrics, error) {
 	return m, nil
 }
 
-func (c *echoConn) keepBusy(msgs []message, first, depth int, stop, record *atomic.Bool) error {
+func (c *echoConn) keepBusy(msgs []message, first, depth int, w *watch) error {
 	exchange := func(k int) error { return c.roundTrip(&msgs[k%len(msgs)]) }
 	if depth > 1 {
 		var batch []byte
@@ -76,13 +64,13 @@ func (c *echoConn) keepBusy(msgs []message, first, depth int, stop, record *atom
 			return nil
 		}
 	}
-	for k := first; !stop.Load(); k++ {
+	for k := first; !w.stop.Load(); k++ {
 		start := time.Now()
 		if err := exchange(k); err != nil {
 			return err
 		}
 		c.n.Add(int64(depth))
-		if record.Load() {
+		if w.record.Load() {
 			c.hist.add(time.Since(start))
 		}
 	}

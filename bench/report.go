@@ -53,6 +53,26 @@ func (r *report) addAdded() {
 	}
 }
 
+// What a GET takes beside what it takes on another server that does the same.
+const (
+	toServe  = "to_serve"  // airlock-serve, with a goroutine for each connection
+	toHijack = "to_hijack" // the floor
+)
+
+// addNeighbours works these out.
+func (r *report) addNeighbours() {
+	for _, k := range r.keys {
+		if k.workload != "neighbour" {
+			continue
+		}
+		for metric, other := range map[string]*Lib{toServe: &libAirlockServe, toHijack: &libHijackOnly} {
+			for i, base := range r.rounds[key{k.workload, k.name, other.Name}]["get_us"] {
+				r.rounds[k][metric] = append(r.rounds[k][metric], r.rounds[k]["get_us"][i]/base)
+			}
+		}
+	}
+}
+
 // ratio is that of k's metric to another library's in the same case.
 func (r *report) ratio(k key, metric, other string) float64 {
 	return medianRatio(r.rounds[k][metric], r.rounds[key{k.workload, k.name, other}][metric])

@@ -44,6 +44,10 @@ var rules = []rule{
 	{&libAirlock, "stalled", "1KiB to 200", "slowdown", 1.5, 0},
 	{&libAirlockPoller, "stalled", "1KiB to 200", "slowdown", 1.5, 0},
 
+	// With one CPU, a Poller that waited as it should not would keep the others from
+	// it for milliseconds.
+	{&libAirlockPoller, "neighbour", "1 of 64", toServe, 3, 0},
+
 	{&libAirlockPoller, "idle", "detached", "memory", 3 << 10, 0},
 }
 
@@ -72,6 +76,7 @@ func measureRules(s settings, ls []*Lib, pin bool) (*report, error) {
 		{"deflate", r.deflate},
 		{"deflate-memory", r.deflateMemory},
 		{"stalled", r.stalled},
+		{"neighbour", r.neighbour},
 		{"idle", r.idle},
 	} {
 		r.libs = libsWhich(ls, func(l *Lib) bool { return l.ruledIn(w.name) })
@@ -86,7 +91,7 @@ func measureRules(s settings, ls []*Lib, pin bool) (*report, error) {
 // with it.
 func (l *Lib) ruledIn(workload string) bool {
 	return slices.ContainsFunc(rules, func(k rule) bool {
-		return k.workload == workload && (k.lib == l || k.ratio != 0 && l.peer())
+		return k.workload == workload && (k.lib == l || k.ratio != 0 && l.peer() || k.metric == toServe && l == &libAirlockServe)
 	})
 }
 

@@ -22,7 +22,7 @@ func TestRules(t *testing.T) {
 	}
 	want := map[string]string{
 		"deflate": "airlock gorilla gws", "deflate-memory": "airlock gorilla gws",
-		"stalled": "airlock airlock-poller", "idle": "airlock-poller",
+		"stalled": "airlock airlock-poller", "neighbour": "airlock-serve airlock-poller", "idle": "airlock-poller",
 	}
 	for workload, libs := range want {
 		if got := strings.Join(rep.rows(workload), " "); got != libs {
@@ -105,5 +105,26 @@ func TestAdded(t *testing.T) {
 	}
 	if got := r.rounds[key{"deflate-memory", takeover, "gws"}]["added"]; got != nil {
 		t.Errorf("added to what was not measured: %v", got)
+	}
+}
+
+func TestAddNeighbours(t *testing.T) {
+	var r report
+	for lib, us := range map[string][]float64{"airlock-poller": {100, 240}, "airlock-serve": {100, 200}, "hijack-only": {50, 100}} {
+		for _, v := range us {
+			r.add(figures{"neighbour", "a case", lib, metrics{"get_us": v}})
+		}
+	}
+	r.addNeighbours()
+	for lib, want := range map[string]map[string]float64{
+		"airlock-poller": {toServe: 1.1, toHijack: 2.2},
+		"airlock-serve":  {toServe: 1, toHijack: 2},
+		"hijack-only":    {toServe: 0.5, toHijack: 1},
+	} {
+		for metric, want := range want {
+			if got := r.rounds[key{"neighbour", "a case", lib}][metric]; len(got) != 2 || median(got) != want {
+				t.Errorf("%s %s: %v, want %v in the middle", lib, metric, got, want)
+			}
+		}
 	}
 }

@@ -58,9 +58,7 @@ func cmdServe(args []string) error {
 	if err != nil {
 		return err
 	}
-	http.HandleFunc("/stats", func(w http.ResponseWriter, r *http.Request) {
-		json.NewEncoder(w).Encode(readStats(r.FormValue("mem") != ""))
-	})
+	http.HandleFunc("/stats", handleStats)
 	http.HandleFunc("/gc", func(w http.ResponseWriter, _ *http.Request) {
 		debug.FreeOSMemory() // twice, to empty the sync.Pools
 		debug.FreeOSMemory()
@@ -106,10 +104,22 @@ func listenAndEcho(s Server, ln net.Listener) {
 	}
 }
 
-// serveHTTP is net/http's server, without its log.
+// serveHTTP is net/http's server, without its log, and with a page beside the
+// WebSockets.
 func serveHTTP(ln net.Listener, h http.HandlerFunc) error {
-	s := http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
+	beside := func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == pagePath {
+			io.WriteString(w, page)
+			return
+		}
+		h(w, r)
+	}
+	s := http.Server{Handler: http.HandlerFunc(beside), ErrorLog: log.New(io.Discard, "", 0)}
 	return s.Serve(ln)
+}
+
+func handleStats(w http.ResponseWriter, r *http.Request) {
+	json.NewEncoder(w).Encode(readStats(r.FormValue("mem") != ""))
 }
 
 func readStats(mem bool) (s serverStats) {

@@ -56,6 +56,10 @@ var sections = []section{
 	{"In process: calls of the connection's Write a message", "write", "binary/", []column{{"io", "", false}}},
 	{"In process: broadcast of a prepared message", "broadcast", "", perOp},
 
+	{"An ordinary GET while WebSockets on the same server are busy, on one CPU: latency, µs", "neighbour", "",
+		[]column{{"get_us", "median", true}, {toServe, "to airlock-serve", false}, {toHijack, "to hijack-only", false},
+			{"get_p99_us", "99th percentile", false}, {"busy", "server CPU %", false}}},
+
 	{"Broadcast over TCP while one peer in a hundred does not read: median latency of the others, µs", "stalled", "",
 		[]column{{"others_us", "", false}, {"all_us", "while all read", false}, {"slowdown", "ratio", false}}},
 

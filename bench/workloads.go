@@ -1,6 +1,9 @@
 package main
 
-import "cmp"
+import (
+	"cmp"
+	"fmt"
+)
 
 // in are the libraries that are measured in a mode of permessage-deflate.
 func (r *runner) in(mode string) []*Lib {
@@ -92,6 +95,20 @@ func (r *runner) stalled() error {
 	ls := libsWhich(r.in(noDeflate), func(l *Lib) bool { return l.New(Config{Broadcast: true}).Broadcast != nil })
 	as := func(l *Lib) Config { return Config{Broadcast: true, Detach: l.Returns} }
 	return r.compare(ls, "stalled", "1KiB to 200", as, loadSpec{Load: "stalled", Conns: 200, Size: 1 << 10, Kind: kindBinary, Echoes: 1})
+}
+
+// neighbour: an ordinary GET on a server whose WebSockets are busy.
+func (r *runner) neighbour() error {
+	ls := libsWhich(r.in(noDeflate), func(l *Lib) bool { return l.pages() })
+	as := func(l *Lib) Config { return Config{Detach: l.Returns} }
+	for _, depth := range []int{1, 8} {
+		spec := loadSpec{Load: "neighbour", Conns: 64, Size: 64, Kind: kindBinary, Depth: depth}
+		if err := r.compare(ls, "neighbour", fmt.Sprintf("%d of 64", depth), as, spec); err != nil {
+			return err
+		}
+	}
+	r.rep.addNeighbours()
+	return nil
 }
 
 // deflateCase is a case of the workload deflate, in each mode.
