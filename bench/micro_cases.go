@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"runtime"
@@ -10,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"unicode/utf8"
 )
 
 const (
@@ -47,7 +45,7 @@ func microCases() (out []microCase) {
 			out = append(out, microCase{"write", kind + "/" + sizeName(size),
 				func(l *Lib) func(*testing.B) error {
 					return benchWrite(l, Config{Drain: true}, []message{m}, kind == kindText)
-				}, writeFloors(&m)})
+				}, writeFloors(&m, kind)})
 		}
 	}
 	for _, mode := range []string{noTakeover, takeover} {
@@ -61,7 +59,7 @@ func microCases() (out []microCase) {
 	}
 	m := newMessage(broadcastSize, kindText)
 	return append(out, microCase{"broadcast", fmt.Sprintf("%s to %d", sizeName(broadcastSize), broadcastConns),
-		func(l *Lib) func(*testing.B) error { return benchBroadcast(l, &m) }, nil})
+		func(l *Lib) func(*testing.B) error { return benchBroadcast(l, &m) }, broadcastFloors(&m)})
 }
 
 func sizeName(n int) string {
@@ -267,40 +265,4 @@ func serverFrameSize(n int) int64 {
 		return int64(n + 4)
 	}
 	return int64(n + 10)
-}
-
-// The floors in process are the work itself, without a library. memConn's Read
-// and Write stand for a socket's, with their copies.
-
-func floor(name string, f func()) microBench {
-	return microBench{"(" + name + ")", func(b *testing.B) error {
-		for range b.N {
-			f()
-		}
-		return nil
-	}}
-}
-
-func readFloors(m *message, kind string) []microBench {
-	var c memConn
-	dst := make([]byte, len(m.frame))
-	key := bytes.Repeat(maskKey[:], len(m.payload)/len(maskKey)+1)
-	floors := []microBench{
-		floor("conn.Read", func() {
-			if c.left == 0 {
-				c.reset(nil, m.frame, 1<<30)
-			}
-			c.Read(dst)
-		}),
-		floor("xor", func() { subtle.XORBytes(dst, m.payload, key) }),
-	}
-	if kind != kindBinary {
-		floors = append(floors, floor("utf8.Valid", func() { utf8.Valid(m.payload) }))
-	}
-	return floors
-}
-
-func writeFloors(m *message) []microBench {
-	var c memConn
-	return []microBench{floor("conn.Write", func() { c.Write(m.frame) })}
 }
