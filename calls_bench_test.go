@@ -60,8 +60,7 @@ func benchmark(b *testing.B, costs []cost) {
 	}
 }
 
-// The Conn is one allocation. The state of compression is the second, and the third
-// the list of the parameters of an offer.
+// The Conn is one allocation, and the state of compression the second.
 var upgradeCosts = []cost{
 	{"plain", 1, 0, upgrading(nil, nil)},
 	{"browser", 1, 0, upgrading(
@@ -69,7 +68,7 @@ var upgradeCosts = []cost{
 		http.Header{"Set-Cookie": {"a=b"}, "X-Request-Id": {"1"}},
 		"Connection: keep-alive, Upgrade", "Origin: https://app.example.com",
 	)},
-	{"offers", 3, 0, upgrading(
+	{"offers", 2, 0, upgrading(
 		&websocket.Options{Subprotocols: []string{"chat.v1", "chat.v2"}, Compression: &websocket.Compression{}},
 		nil,
 		"Sec-WebSocket-Protocol: chat.v2, chat.v1", "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
