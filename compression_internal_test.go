@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/airlock-go/websocket/frame"
 	"github.com/airlock-go/websocket/internal/deflate"
@@ -263,6 +265,27 @@ func TestWritePacked(t *testing.T) {
 				t.Errorf("got %d messages sent, want 20", n)
 			}
 		})
+	}
+}
+
+// TestCompressedTurn: what is compressed refers to the messages before it, so it waits
+// for its turn among them, and no longer than its ctx.
+func TestCompressedTurn(t *testing.T) {
+	c, _ := newWire(t, &agreement{sendBits: 15, sendKeeps: 4096}, &Compression{})
+	m, err := NewPreparedMessage(Text, records(200))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.wr.message.tryLock()
+	for name, write := range map[string]func(ctx context.Context) error{
+		"Write":         func(ctx context.Context) error { return c.Write(ctx, Text, records(200)) },
+		"WritePrepared": func(ctx context.Context) error { return c.WritePrepared(ctx, m) },
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		if err := write(ctx); !errors.Is(err, context.DeadlineExceeded) || c.Stats().BytesSent > 0 {
+			t.Errorf("%s: %v, after %d bytes", name, err, c.Stats().BytesSent)
+		}
+		cancel()
 	}
 }
 

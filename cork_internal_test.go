@@ -203,17 +203,19 @@ func TestCorkLetsGo(t *testing.T) {
 // TestCorkLargeStalled: what is held back goes before a large reply, and is given up
 // like one.
 func TestCorkLargeStalled(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		server, client := net.Pipe()
-		defer client.Close()
-		c := newConn(&stalled{stream: newHijacked(server, burst(2))}, decision{}, &Options{})
-		h := calls{func(c *Conn, m Message) error {
-			return errors.Join(writeBinary(c, m.Data), writeBinary(c, make([]byte, 20_000)))
-		}, make(chan error, 1)}
-		if err := c.Serve(h); !errors.Is(err, ErrWriteTimeout) || c.Stats().BytesSent != 0 {
-			t.Errorf("Serve: %v, after %d bytes", err, c.Stats().BytesSent)
-		}
-	})
+	for _, write := range []func(*Conn, []byte) error{writeBinary, writePrepared} {
+		synctest.Test(t, func(t *testing.T) {
+			server, client := net.Pipe()
+			defer client.Close()
+			c := newConn(&stalled{stream: newHijacked(server, burst(2))}, decision{}, &Options{})
+			h := calls{func(c *Conn, m Message) error {
+				return errors.Join(writeBinary(c, m.Data), write(c, make([]byte, 20_000)))
+			}, make(chan error, 1)}
+			if err := c.Serve(h); !errors.Is(err, ErrWriteTimeout) || c.Stats().BytesSent != 0 {
+				t.Errorf("Serve: %v, after %d bytes", err, c.Stats().BytesSent)
+			}
+		})
+	}
 }
 
 // TestCorkTurn: who would send what is held back waits for another frame, and not

@@ -197,7 +197,7 @@ func (c *Conn) transmit(h *frame.Header, p []byte) error {
 	case !c.stream.Direct():
 		n = min(n, pieceSize-len(b))
 	case len(b)+n > bufferSize:
-		return c.putBuffers(net.Buffers{b, p})
+		return c.pushBuffers(net.Buffers{b, p})
 	}
 	if err := c.push(append(b, p[:n]...)); err != nil {
 		return err
@@ -257,11 +257,8 @@ func (c *Conn) push(b []byte) error {
 	}
 }
 
-// putBuffers is put for several slices, which are too large to hold back.
-func (c *Conn) putBuffers(b net.Buffers) error {
-	if err := c.flushHeld(); err != nil {
-		return err
-	}
+// pushBuffers is push for several slices.
+func (c *Conn) pushBuffers(b net.Buffers) error {
 	for idle := 0; ; {
 		c.armWrite()
 		n, err := c.stream.WriteBuffers(&b)
