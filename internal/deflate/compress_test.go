@@ -293,7 +293,9 @@ func TestCompressSmallest(t *testing.T) {
 			count, end := c.search(nil, p, 0, maxWindow)
 			p, sequences := p[:end], c.sequences[:count]
 
-			var fixed, dynamic, got bitWriter
+			var got bitWriter
+			fixed := bitWriter{dst: make([]byte, 0, 2*len(p)+16)}
+			dynamic := bitWriter{dst: make([]byte, 0, 2*len(p)+1000)}
 			e := &c.encoder
 			e.block(&got, p, sequences)
 			fixed.write(fixedBlock, 3)

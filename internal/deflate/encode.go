@@ -13,6 +13,7 @@ const minDynamic = 800
 // The codes of a fixed block (RFC 1951, section 3.2.6). The last two literals never
 // occur.
 var fixedLiterals, fixedDistances = func() (literals [maxLiterals + 2]code, distances [maxDistance]code) {
+	next := (&sizeCount{7: 24, 8: 152, 9: 112}).first()
 	for i := range literals {
 		switch {
 		case i < 144:
@@ -24,12 +25,13 @@ var fixedLiterals, fixedDistances = func() (literals [maxLiterals + 2]code, dist
 		default:
 			literals[i].size = 8
 		}
+		next.assign(&literals[i])
 	}
+	next = (&sizeCount{5: maxDistance}).first()
 	for i := range distances {
 		distances[i].size = 5
+		next.assign(&distances[i])
 	}
-	assign(literals[:], &sizeCount{7: 24, 8: 152, 9: 112})
-	assign(distances[:], &sizeCount{5: maxDistance})
 	return literals, distances
 }()
 
@@ -45,13 +47,13 @@ var lengthSymbol = func() (symbols [maxMatch + 1]uint8) {
 
 // distanceSymbol returns the symbol of a distance. From 3 on there are two for each
 // power of two: its exponent and the bit below the highest make the symbol.
-func distanceSymbol(distance uint16) int {
+func distanceSymbol(distance uint16) uint8 {
 	d := uint(distance - 1)
 	if d < 2 {
-		return int(d)
+		return uint8(d)
 	}
 	n := bits.Len(d) - 2
-	return n<<1 + int(d>>n)
+	return uint8(n<<1 + int(d>>n))
 }
 
 // A run is a symbol of the code for code sizes, with its extra bits.
@@ -157,30 +159,40 @@ func (e *encoder) makeCodes() (cost int) {
 
 // addRuns adds the sizes of codes to the runs (RFC 1951, section 3.2.7).
 func (e *encoder) addRuns(codes []code) {
-	last := uint8(maxCodeLen + 1)
 	for len(codes) > 0 {
 		size, n := codes[0].size, 1
 		for n < len(codes) && codes[n].size == size {
 			n++
 		}
-		r := run{symbol: size}
-		switch {
-		case size == 0 && n >= 11:
-			n = min(n, 138)
-			r = run{repeatZeroLong, uint8(n - 11)}
-		case size == 0 && n >= 3:
-			r = run{repeatZero, uint8(n - 3)}
-		case size == last && n >= 3:
-			n = min(n, 6)
-			r = run{repeatLast, uint8(n - 3)}
-		default:
-			n = 1
-		}
-		e.runs = append(e.runs, r)
-		e.runFrequencies[r.symbol]++
-		last = size
 		codes = codes[n:]
+		if size > 0 {
+			e.addRun(size, 0)
+			n--
+		}
+		for n >= 3 {
+			switch {
+			case size > 0:
+				part := min(n, 6)
+				e.addRun(repeatLast, part-3)
+				n -= part
+			case n >= 11:
+				part := min(n, 138)
+				e.addRun(repeatZeroLong, part-11)
+				n -= part
+			default:
+				e.addRun(repeatZero, n-3)
+				n = 0
+			}
+		}
+		for range n {
+			e.addRun(size, 0)
+		}
 	}
+}
+
+func (e *encoder) addRun(symbol uint8, extra int) {
+	e.runs = append(e.runs, run{symbol, uint8(extra)})
+	e.runFrequencies[symbol]++
 }
 
 // description writes what describes the codes of a dynamic block.
@@ -197,20 +209,36 @@ func (e *encoder) description(w *bitWriter) {
 	}
 }
 
-// A bitWriter appends bits to dst.
+// pending are bits that are not written yet.
+type pending struct {
+	bits uint64
+	n    uint8 // of them
+}
+
+func (p pending) add(v uint64, n uint8) pending {
+	return pending{p.bits | v<<(p.n&63), p.n + n}
+}
+
+func (p pending) addCode(c code) pending { return p.add(uint64(c.bits), c.size) }
+
+// flush writes the whole bytes of p to dst[at:], where there is room for eight.
+func (p pending) flush(dst []byte, at int) (pending, int) {
+	binary.LittleEndian.PutUint64(dst[at:], p.bits)
+	return pending{p.bits >> (p.n &^ 7 & 63), p.n & 7}, at + int(p.n>>3)
+}
+
+// A bitWriter appends bits to dst. Between two of its methods fewer are pending than
+// fill a byte.
 type bitWriter struct {
-	dst  []byte
-	bits uint64 // that do not fill a byte
-	n    uint8  // of them
+	dst []byte
+	pending
 }
 
 // write writes the n lowest bits of v, at most 57.
 func (w *bitWriter) write(v uint64, n uint8) {
-	v = v<<w.n | w.bits
-	n += w.n
-	w.dst = binary.LittleEndian.AppendUint64(w.dst, v)[:len(w.dst)+int(n>>3)]
-	w.bits = v >> (n &^ 7)
-	w.n = n & 7
+	p := w.add(v, n)
+	w.dst = binary.LittleEndian.AppendUint64(w.dst, p.bits)[:len(w.dst)+int(p.n>>3)]
+	w.pending = pending{p.bits >> (p.n &^ 7), p.n & 7}
 }
 
 // storedHeader begins a stored block. What follows is whole bytes.
@@ -220,37 +248,37 @@ func (w *bitWriter) storedHeader() {
 }
 
 // symbols writes p, which is what the sequences stand for and literals after them.
+// w.dst has room for it.
 func (w *bitWriter) symbols(p []byte, sequences []sequence, literals *[maxLiterals]code, distances *[maxDistance]code) {
-	for _, s := range sequences {
-		w.literals(p[:s.literals], literals)
+	dst, at, b := w.dst[:cap(w.dst)], len(w.dst), w.pending
+	for i := range len(sequences) + 1 {
+		run := p
+		if i < len(sequences) {
+			run = p[:sequences[i].literals]
+		}
+		for ; len(run) >= 3; run = run[3:] {
+			b = b.addCode(literals[run[0]]).addCode(literals[run[1]]).addCode(literals[run[2]])
+			b, at = b.flush(dst, at)
+		}
+		for _, l := range run {
+			b = b.addCode(literals[l])
+		}
+		b, at = b.flush(dst, at)
+		if i == len(sequences) {
+			break
+		}
+
+		s := sequences[i]
 		p = p[s.literals+s.length:]
-
 		symbol := lengthSymbol[s.length]
-		length := literals[endOfBlock+1+int(symbol)]
-		v, n := uint64(length.bits), length.size
-		v |= uint64(s.length-lengthBase[symbol]) << n
-		n += lengthExtra[symbol]
-
-		symbol = uint8(distanceSymbol(s.distance))
-		distance := distances[symbol]
-		v |= uint64(distance.bits) << n
-		n += distance.size
-		v |= uint64(s.distance-distanceBase[symbol]) << n
-		n += distanceExtra[symbol]
-		w.write(v, n)
+		b = b.addCode(literals[endOfBlock+1+int(symbol)])
+		b = b.add(uint64(s.length-lengthBase[symbol]), lengthExtra[symbol])
+		symbol = distanceSymbol(s.distance)
+		b = b.addCode(distances[symbol])
+		b = b.add(uint64(s.distance-distanceBase[symbol]), distanceExtra[symbol])
+		b, at = b.flush(dst, at)
 	}
-	w.literals(p, literals)
-	end := literals[endOfBlock]
-	w.write(uint64(end.bits), end.size)
-}
-
-func (w *bitWriter) literals(p []byte, codes *[maxLiterals]code) {
-	for ; len(p) >= 3; p = p[3:] {
-		a, b, c := codes[p[0]], codes[p[1]], codes[p[2]]
-		v := uint64(a.bits) | uint64(b.bits)<<a.size | uint64(c.bits)<<(a.size+b.size)
-		w.write(v, a.size+b.size+c.size)
-	}
-	for _, b := range p {
-		w.write(uint64(codes[b].bits), codes[b].size)
-	}
+	b = b.addCode(literals[endOfBlock])
+	w.pending, at = b.flush(dst, at)
+	w.dst = dst[:at]
 }

@@ -1,9 +1,6 @@
 package deflate
 
-import (
-	"math/bits"
-	"slices"
-)
+import "math/bits"
 
 // A code stands for a symbol. Its bits are in the order in which they are sent,
 // the first one the lowest.
@@ -22,11 +19,15 @@ const symbolBits = 9
 // maxRunCodeLen is the limit of the code for code sizes.
 const maxRunCodeLen = 7
 
+// leaves are symbols with their frequencies above them. There is room for two more.
+type leaves [maxLiterals + 2]uint32
+
 // A huffman makes codes. Its fields are scratch space.
 type huffman struct {
-	leaves [maxLiterals]uint32
-	weight [2 * maxLiterals]uint32
-	parent [2 * maxLiterals]uint16
+	symbols        [maxLiterals]uint16 // that have a code, in order
+	leaves, sorted leaves
+	weight         [maxLiterals + 1]uint32 // of inner nodes
+	parent         [maxLiterals + 1]uint16 // of inner nodes, and which of them that is
 }
 
 // build sets codes to the best code with sizes up to limit for symbols of these
@@ -36,25 +37,25 @@ type huffman struct {
 func (h *huffman) build(codes []code, frequencies []uint32, limit int) (cost int) {
 	n := 0
 	for symbol, f := range frequencies {
+		h.symbols[n] = uint16(symbol)
 		h.leaves[n] = f<<symbolBits | uint32(symbol)
 		if f > 0 {
 			n++
 		}
 	}
-	for symbol := 0; n < 2; symbol++ {
-		if frequencies[symbol] == 0 {
-			h.leaves[n] = uint32(symbol)
-			n++
-		}
+	if n < 2 {
+		other := max(1, h.symbols[0]*uint16(n))
+		h.symbols[0], h.symbols[1] = 0, other
+		h.leaves[0], h.leaves[1] = frequencies[0]<<symbolBits, frequencies[other]<<symbolBits|uint32(other)
+		n = 2
 	}
-	leaves := h.leaves[:n]
-	slices.Sort(leaves)
+	leaves := h.sort(n)
+	count := h.tree(leaves, n)
+	count.limit(limit)
 
 	clear(codes)
-	count := h.tree(leaves)
-	count.limit(limit)
 	size, left := limit, count[limit]
-	for _, leaf := range leaves {
+	for _, leaf := range leaves[:n] {
 		for left == 0 {
 			size--
 			left = count[size]
@@ -63,41 +64,78 @@ func (h *huffman) build(codes []code, frequencies []uint32, limit int) (cost int
 		codes[leaf&(1<<symbolBits-1)].size = uint8(size)
 		cost += size * int(leaf>>symbolBits)
 	}
-	assign(codes, &count)
+	next := count.first()
+	for _, symbol := range h.symbols[:n] {
+		next.assign(&codes[symbol])
+	}
 	return cost
 }
 
-// tree builds the Huffman tree of leaves, which are sorted, and returns how many of
-// them are how deep.
-func (h *huffman) tree(leaves []uint32) (count sizeCount) {
-	n := len(leaves)
-	weight, parent := h.weight[:2*n-1], h.parent[:2*n-1]
-	for i, leaf := range leaves {
-		weight[i] = leaf >> symbolBits
+// sort sorts n leaves by their frequencies, one digit of these after the other.
+func (h *huffman) sort(n int) *leaves {
+	const digit = 6 // bits
+	var union uint32
+	for _, leaf := range h.leaves[:n] {
+		union |= leaf
 	}
-	// Inner nodes come in the order of their weights, too, so that the lightest
-	// node without a parent is the first such leaf or the first such inner node.
-	leaf, inner := 0, n
-	for node := n; node < len(weight); node++ {
-		weight[node] = 0
-		for range 2 {
-			lightest := &inner
-			if leaf < n && (inner == node || weight[leaf] <= weight[inner]) {
-				lightest = &leaf
-			}
-			weight[node] += weight[*lightest]
-			parent[*lightest] = uint16(node)
-			*lightest++
+	from, to := &h.leaves, &h.sorted
+	for shift := symbolBits; union>>shift > 0; shift += digit {
+		var next [1 << digit]uint16 // where the next leaf with this digit goes
+		for _, leaf := range from[:n] {
+			next[leaf>>shift%(1<<digit)]++
 		}
+		sum := uint16(0)
+		for i, count := range next {
+			next[i] = sum
+			sum += count
+		}
+		for _, leaf := range from[:n] {
+			i := &next[leaf>>shift%(1<<digit)]
+			to[*i] = leaf
+			*i++
+		}
+		from, to = to, from
 	}
-	// From the root down, each parent is replaced by the depth.
-	depth := parent
-	depth[len(depth)-1] = 0
-	for node := len(depth) - 2; node >= 0; node-- {
-		depth[node] = depth[parent[node]] + 1
+	return from
+}
+
+// tree builds the Huffman tree of the first n leaves, which are sorted, and returns
+// how many of them are how deep.
+func (h *huffman) tree(leaves *leaves, n int) (count sizeCount) {
+	// Inner nodes come in the order of their weights, too, so that the two lightest
+	// nodes without a parent are among the next two leaves and the next two inner
+	// nodes. What is not there weighs more than all. Which of them it is cannot be
+	// predicted, so nothing here depends on it but values.
+	const none = ^uint32(0)
+	leaves[n], leaves[n+1] = none, none
+	h.weight[0] = none >> symbolBits
+	leaf, inner := 0, 0
+	for node := range n - 1 {
+		h.weight[node+1] = none >> symbolBits
+		leaf1, leaf2 := leaves[leaf]>>symbolBits, leaves[leaf+1]>>symbolBits
+		inner1, inner2 := h.weight[inner], h.weight[inner+1]
+		h.weight[node] = min(leaf1+leaf2, leaf1+inner1, inner1+inner2)
+		h.parent[inner], h.parent[inner+1] = uint16(node), uint16(node)
+		taken := 1
+		if leaf2 <= inner1 {
+			taken = 2
+		}
+		if inner2 < leaf1 {
+			taken = 0
+		}
+		leaf += taken
+		inner += 2 - taken
 	}
-	for _, d := range depth[:n] {
-		count[d]++
+	// From the root down, each parent is replaced by the depth. A node that was a
+	// leaf so far becomes an inner one, with two leaves.
+	depth := &h.parent
+	depth[n-2] = 0
+	count[1] = 2
+	for node := n - 3; node >= 0; node-- {
+		d := depth[depth[node]] + 1
+		depth[node] = d
+		count[d]--
+		count[d+1] += 2
 	}
 	return count
 }
@@ -127,16 +165,19 @@ func (count *sizeCount) limit(limit int) {
 	}
 }
 
-// assign sets the bits of codes that have sizes (RFC 1951, section 3.2.2).
-func assign(codes []code, count *sizeCount) {
-	var next [maxCodeLen + 1]int
+// A nextCode has the next code of each size.
+type nextCode [maxCodeLen + 1]uint16
+
+// first returns the first codes (RFC 1951, section 3.2.2).
+func (count *sizeCount) first() (next nextCode) {
 	for size := 1; size < len(next); size++ {
-		next[size] = (next[size-1] + count[size-1]) << 1
+		next[size] = (next[size-1] + uint16(count[size-1])) << 1
 	}
-	for i := range codes {
-		if c := &codes[i]; c.size > 0 {
-			c.bits = bits.Reverse16(uint16(next[c.size])) >> (16 - c.size)
-			next[c.size]++
-		}
-	}
+	return next
+}
+
+// assign sets the bits of c, which has a size.
+func (next *nextCode) assign(c *code) {
+	c.bits = bits.Reverse16(next[c.size]) >> (16 - c.size)
+	next[c.size]++
 }

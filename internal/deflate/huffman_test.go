@@ -164,7 +164,10 @@ func TestAssign(t *testing.T) {
 	for i, size := range []uint8{3, 3, 3, 3, 3, 2, 4, 4} {
 		codes[i].size = size
 	}
-	assign(codes, &sizeCount{2: 1, 3: 5, 4: 2})
+	next := (&sizeCount{2: 1, 3: 5, 4: 2}).first()
+	for i := range codes {
+		next.assign(&codes[i])
+	}
 	for i, want := range []string{"010", "011", "100", "101", "110", "00", "1110", "1111"} {
 		if got := bitString(codes[i]); got != want {
 			t.Errorf("%c: got %s, want %s", 'A'+i, got, want)
