@@ -8,22 +8,30 @@ import (
 
 const (
 	maxWindow = 1 << MaxWindowBits
-	maxBlock  = 1<<16 - 1 // bytes, for a stored block cannot hold more
+	maxBlock  = maxWindow - wordBytes // bytes
 
-	// hashedBytes is the length of the shortest match that is looked for:
-	// one of minMatch seldom pays.
-	hashedBytes = 4
-	hashBits    = 12
+	// wordBytes are read at once.
+	wordBytes = 8
+
+	// hashedBytes is the length of the shortest match that is looked for: shorter
+	// ones are many, and save little.
+	hashedBytes = 5
+	hashBits    = 13
 
 	// Only some positions can be found: of the dictionary, which is read for
-	// each message anew, fewer than of what was in a match. Where a match began
-	// earlier than the position that was found, it is extended back.
+	// each message anew, every fourth of its end, and few of what is older.
+	// Where a match began earlier than the position that was found, it is
+	// extended back.
+	recent    = 4 << 10
 	dictStep  = 4
-	matchStep = 2
+	olderStep = 16
+	matchStep = 4
 
 	// After each 1<<skipBits bytes without a match the search takes longer
-	// steps, so that it does not dwell on what cannot be compressed.
+	// steps, so that it does not dwell on what cannot be compressed. After
+	// maxSkip bytes they are long enough: if all of that comes again, it is found.
 	skipBits = 6
+	maxSkip  = 4 << 10
 )
 
 // A sequence is a number of literals, and the match that follows them.
@@ -38,7 +46,11 @@ type compressor struct {
 	// on from message to message, with a gap of more than a window: so what
 	// other messages left is never within reach, and need not be cleared.
 	last [1 << hashBits]uint32
-	next uint32 // position
+	base uint32 // the position of history[0]
+
+	// history has a block, and before it what it may refer to, in one piece. A
+	// word can be read before and after it, and the one after it is zero.
+	history [wordBytes + maxWindow + maxBlock + wordBytes]byte
 
 	sequences [4096]sequence // of one block, which ends early if they are full
 	encoder   encoder
@@ -64,69 +76,88 @@ func Compress(dst, dict, p []byte, windowBits int) []byte {
 }
 
 func (c *compressor) compress(w *bitWriter, dict, p []byte, window int) {
-	dict = dict[max(0, len(dict)-window):]
-	c.begin(dict)
-	for start := 0; start < len(p); {
-		n, end := c.search(dict, p, start, uint32(window))
-		c.encoder.block(w, p[start:end], c.sequences[:n])
+	start := c.begin(dict[max(0, len(dict)-window):])
+	for len(p) > 0 {
+		start = c.slide(start)
+		end := c.fill(start, p[:min(len(p), maxBlock)])
+		n, end := c.search(start, end, uint32(window))
+		c.encoder.block(w, c.history[start:end], c.sequences[:n])
+		p = p[end-start:]
 		start = end
 	}
+	c.base += uint32(start)
 }
 
-// begin begins a message after dict.
-func (c *compressor) begin(dict []byte) {
+// begin begins a message after dict, and returns the place of the first block.
+func (c *compressor) begin(dict []byte) (start int) {
 	const gap = maxWindow + 1 // a position that was never set is one, too
-	c.reserve(gap + len(dict))
-	c.next += gap
-	c.insert(dict, 0, len(dict), c.next, dictStep)
-	c.next += uint32(len(dict))
+	c.advance(gap)
+	start = c.fill(wordBytes, dict)
+	older := max(wordBytes, start-recent)
+	c.insert(wordBytes, older, olderStep)
+	c.insert(older, start-hashedBytes+1, dictStep)
+	return start
 }
 
-// reserve makes sure that there are n more positions. Once in 4 GiB there are not,
-// and all begins anew.
-func (c *compressor) reserve(n int) {
-	if c.next > ^uint32(0)-uint32(n) {
+// advance adds n to the positions of all that is in history. Once in 4 GiB there are
+// no more, and all begins anew.
+func (c *compressor) advance(n int) {
+	if c.base > ^uint32(0)-uint32(n+len(c.history)) {
 		clear(c.last[:])
-		c.next = maxWindow + 1
+		c.base = 0
+	}
+	c.base += uint32(n)
+}
+
+// fill copies p to start, and returns where it ends.
+func (c *compressor) fill(start int, p []byte) (end int) {
+	end = start + copy(c.history[start:], p)
+	clear(c.history[end : end+wordBytes])
+	return end
+}
+
+// slide makes room for a block at start, and returns where start is then.
+func (c *compressor) slide(start int) int {
+	const last = wordBytes + maxWindow
+	if start > last {
+		c.advance(start - last)
+		copy(c.history[wordBytes:], c.history[start-maxWindow:start])
+	}
+	return min(start, last)
+}
+
+// insert makes every step-th position from i to end one that can be found.
+func (c *compressor) insert(i, end, step int) {
+	for ; i < end; i += step {
+		c.last[hash(c.load(i))] = c.base + uint32(i)
 	}
 }
 
-// insert makes every step-th position of b from i to end one that can be found.
-// base is the position of b[0].
-func (c *compressor) insert(b []byte, i, end int, base uint32, step int) {
-	for end = min(end, len(b)-hashedBytes+1); i < end; i += step {
-		c.last[hash(load32(b, i))] = base + uint32(i)
-	}
-}
-
-// search finds matches in the block of p that begins at start. It returns their
-// number and the end of the block.
-func (c *compressor) search(dict, p []byte, start int, window uint32) (n, end int) {
-	c.reserve(maxBlock)
-	base := c.next - uint32(start) // the position of p[0]
-	end = min(len(p), start+maxBlock)
+// search finds matches in the block from start to end. It returns their number and
+// the end of the block, which is earlier if they are too many.
+func (c *compressor) search(start, end int, window uint32) (n, stop int) {
 	done := start
 	for i := start; i <= end-hashedBytes && n < len(c.sequences); {
-		here := load32(p, i)
+		here := c.load(i)
+		position := c.base + uint32(i)
 		last := &c.last[hash(here)]
-		distance := base + uint32(i) - *last
-		*last += distance
+		distance := position - *last
+		*last = position
 
-		from, j := p, i-int(distance)
-		if j < 0 {
-			from, j = dict, len(dict)+j
-		}
-		// A block that began within a match of the last one meets itself.
-		if distance-1 >= window || load32(from, j) != here {
-			i += 1 + (i-done)>>skipBits
+		// That a position is too far away and that other bytes are there is one
+		// condition: which of them it is cannot be predicted.
+		j := i - int(distance)
+		difference := here ^ c.load(j)
+		tooFar := (uint64(window) - 1 - uint64(distance-1)) >> 63
+		if difference<<(64-8*hashedBytes)|tooFar != 0 {
+			i += 1 + min(i-done, maxSkip)>>skipBits
 			continue
 		}
-		for i > done && j > 0 && p[i-1] == from[j-1] {
-			i--
-			j--
-		}
-		length := matchLen(from[j:], p[i:end])
-		c.insert(p, i+1, i+length, base, matchStep)
+		length := c.matchLen(i, j, end, difference)
+		c.insert(i+1, min(i+length, end-hashedBytes+1), matchStep)
+		back := c.matchBack(i, j, done)
+		i -= back
+		length += back
 		for literals := i - done; length > 0 && n < len(c.sequences); literals = 0 {
 			part := min(length, maxMatch)
 			if rest := length - part; 0 < rest && rest < minMatch {
@@ -142,31 +173,38 @@ func (c *compressor) search(dict, p []byte, start int, window uint32) (n, end in
 	if n == len(c.sequences) {
 		end = done
 	}
-	c.next += uint32(end - start)
 	return n, end
 }
 
-// matchLen returns how many bytes a and b have in common at their beginning. A
-// match does not go on from the dictionary to p, so that either may be shorter.
-func matchLen(a, b []byte) int {
-	b = b[:min(len(a), len(b))]
+// matchLen returns how many bytes from i to end are the same from j on. difference is
+// what the first words have.
+func (c *compressor) matchLen(i, j, end int, difference uint64) int {
 	n := 0
-	for ; n <= len(b)-8; n += 8 {
-		if x := binary.LittleEndian.Uint64(a[n:]) ^ binary.LittleEndian.Uint64(b[n:]); x != 0 {
-			return n + bits.TrailingZeros64(x)>>3
-		}
+	for difference == 0 && i+n < end {
+		n += wordBytes
+		difference = c.load(i+n) ^ c.load(j+n)
 	}
-	for n < len(b) && a[n] == b[n] {
-		n++
-	}
-	return n
+	return min(n+bits.TrailingZeros64(difference)>>3, end-i)
 }
 
-func load32(b []byte, i int) uint32 {
-	return binary.LittleEndian.Uint32(b[i:])
+// matchBack returns how many bytes before i, back to done, are the same before j.
+func (c *compressor) matchBack(i, j, done int) (n int) {
+	most, same := min(i-done, j-wordBytes), wordBytes
+	for n < most && same == wordBytes {
+		same = bits.LeadingZeros64(c.load(i-n-wordBytes)^c.load(j-n-wordBytes)) >> 3
+		n += same
+	}
+	return min(n, most)
 }
 
-// hash multiplies with the golden ratio, which spreads v over the upper bits.
-func hash(v uint32) uint32 {
-	return v * 0x9e3779b1 >> (32 - hashBits)
+// load reads a word of the history. Which one it is for an i beyond it, as comes of
+// a position too far away, does not matter, but it is one, and no check is needed.
+func (c *compressor) load(i int) uint64 {
+	return binary.LittleEndian.Uint64(c.history[i&(2*maxWindow-1):])
+}
+
+// hash multiplies the first hashedBytes of v with the golden ratio, which spreads
+// them over the upper bits.
+func hash(v uint64) uint64 {
+	return v << (64 - 8*hashedBytes) * 0x9e3779b97f4a7c15 >> (64 - hashBits)
 }
