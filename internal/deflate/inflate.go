@@ -34,6 +34,9 @@ var errPause = errors.New("deflate: paused")
 // maxPair is the most bits that a length and a distance take.
 const maxPair = maxCodeLen + 5 + maxCodeLen + 13
 
+// matchRoom is what a match takes at most: it is copied in words.
+const matchRoom = maxMatch + wordBytes - 1
+
 // An Inflater decompresses one message, piece by piece as it comes (RFC 7692,
 // section 7.2.2). A block that says it is the last one does not end the message:
 // others may follow at the next byte (section 7.2.3.4). It is not safe for
@@ -90,7 +93,7 @@ func (f *Inflater) Release() { inflaters.Put(f) }
 // all of src was taken. An error comes alone, after all output before it, and
 // stays. What comes out does not depend on how the message was cut.
 func (f *Inflater) Next(src []byte) (out []byte, n int, err error) {
-	if len(f.history)-f.end < maxMatch {
+	if len(f.history)-f.end < matchRoom {
 		f.end = copy(f.history[:], f.history[f.end-f.window:f.end])
 	}
 	f.src = src
@@ -287,7 +290,7 @@ func (f *Inflater) symbols() error {
 	src, b, nb, end := f.src, f.bits, f.nbits, f.end
 	lit, dist := f.lit, f.dist
 	for {
-		if end > len(f.history)-maxMatch {
+		if end > len(f.history)-matchRoom {
 			return f.leave(src, b, nb, end, errPause)
 		}
 		if nb < maxPair {
@@ -344,8 +347,14 @@ func (f *Inflater) symbols() error {
 		}
 		b >>= n
 		nb -= n
-		from := end - distance
-		for to := end + length; end < to; {
+		from, to := end-distance, end+length
+		if distance >= wordBytes {
+			for ; end < to; end, from = end+wordBytes, from+wordBytes {
+				binary.LittleEndian.PutUint64(f.history[end:], binary.LittleEndian.Uint64(f.history[from:]))
+			}
+			end = to
+		}
+		for end < to {
 			end += copy(f.history[end:to], f.history[from:end])
 		}
 	}
