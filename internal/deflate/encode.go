@@ -195,7 +195,8 @@ func (e *encoder) addRun(symbol uint8, extra int) {
 	e.runFrequencies[symbol]++
 }
 
-// description writes what describes the codes of a dynamic block.
+// description writes what describes the codes of a dynamic block. w.dst has room for
+// it.
 func (e *encoder) description(w *bitWriter) {
 	w.write(uint64(e.numLiterals-257), 5)
 	w.write(uint64(e.numDistances-1), 5)
@@ -203,10 +204,12 @@ func (e *encoder) description(w *bitWriter) {
 	for _, symbol := range codeLengthOrder[:e.numRuns] {
 		w.write(uint64(e.runCodes[symbol].size), 3)
 	}
+	dst, at, b := w.dst[:cap(w.dst)], len(w.dst), w.pending
 	for _, r := range e.runs {
-		c := e.runCodes[r.symbol]
-		w.write(uint64(c.bits)|uint64(r.extra)<<c.size, c.size+runExtra[r.symbol])
+		b = b.addCode(e.runCodes[r.symbol]).add(uint64(r.extra), runExtra[r.symbol])
+		b, at = b.flush(dst, at)
 	}
+	w.dst, w.pending = dst[:at], b
 }
 
 // pending are bits that are not written yet.
