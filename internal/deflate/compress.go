@@ -10,13 +10,18 @@ const (
 	maxWindow = 1 << MaxWindowBits
 	maxBlock  = maxWindow - wordBytes // bytes
 
+	// gap is between the positions of two messages. One that was never set is 0,
+	// and is out of reach for the same reason.
+	gap = maxWindow + 1
+
 	// wordBytes are read at once.
 	wordBytes = 8
 
-	// hashedBytes is the length of the shortest match that is looked for: shorter
-	// ones are many, and save little.
-	hashedBytes = 5
-	hashBits    = 13
+	// The shortest match that is looked for has 4 bytes in a message that is short,
+	// where each of them counts, and 5 in others, where those of 4 are many and
+	// save little.
+	shortMessage = 128
+	hashBits     = 13
 
 	// Only some positions can be found: of the dictionary, which is read for
 	// each message anew, every fourth of its end, and few of what is older.
@@ -48,6 +53,10 @@ type compressor struct {
 	last [1 << hashBits]uint32
 	base uint32 // the position of history[0]
 
+	shortest   int    // match to look for
+	mask       uint64 // of so many bytes
+	multiplier uint64 // hashes them
+
 	// history has a block, and before it what it may refer to, in one piece. A
 	// word can be read before and after it, and the one after it is zero.
 	history [wordBytes + maxWindow + maxBlock + wordBytes]byte
@@ -76,6 +85,7 @@ func Compress(dst, dict, p []byte, windowBits int) []byte {
 }
 
 func (c *compressor) compress(w *bitWriter, dict, p []byte, window int) {
+	c.setShortest(len(p))
 	start := c.begin(dict[max(0, len(dict)-window):])
 	for len(p) > 0 {
 		start = c.slide(start)
@@ -88,14 +98,25 @@ func (c *compressor) compress(w *bitWriter, dict, p []byte, window int) {
 	c.base += uint32(start)
 }
 
+// setShortest decides on the shortest match for a message of size bytes.
+func (c *compressor) setShortest(size int) {
+	c.shortest = 5
+	if size < shortMessage {
+		c.shortest = 4
+	}
+	c.mask = 1<<(8*c.shortest) - 1
+	// The golden ratio spreads what it is multiplied with over the upper bits. This
+	// much of it leaves out all bytes but the first.
+	c.multiplier = 0x9e3779b97f4a7c15 << (64 - 8*c.shortest)
+}
+
 // begin begins a message after dict, and returns the place of the first block.
 func (c *compressor) begin(dict []byte) (start int) {
-	const gap = maxWindow + 1 // a position that was never set is one, too
 	c.advance(gap)
 	start = c.fill(wordBytes, dict)
 	older := max(wordBytes, start-recent)
 	c.insert(wordBytes, older, olderStep)
-	c.insert(older, start-hashedBytes+1, dictStep)
+	c.insert(older, start-c.shortest+1, dictStep)
 	return start
 }
 
@@ -104,7 +125,7 @@ func (c *compressor) begin(dict []byte) (start int) {
 func (c *compressor) advance(n int) {
 	if c.base > ^uint32(0)-uint32(n+len(c.history)) {
 		clear(c.last[:])
-		c.base = 0
+		c.base = gap
 	}
 	c.base += uint32(n)
 }
@@ -129,7 +150,7 @@ func (c *compressor) slide(start int) int {
 // insert makes every step-th position from i to end one that can be found.
 func (c *compressor) insert(i, end, step int) {
 	for ; i < end; i += step {
-		c.last[hash(c.load(i))] = c.base + uint32(i)
+		c.last[c.hash(c.load(i))] = c.base + uint32(i)
 	}
 }
 
@@ -137,10 +158,10 @@ func (c *compressor) insert(i, end, step int) {
 // the end of the block, which is earlier if they are too many.
 func (c *compressor) search(start, end int, window uint32) (n, stop int) {
 	done := start
-	for i := start; i <= end-hashedBytes && n < len(c.sequences); {
+	for i := start; i <= end-c.shortest && n < len(c.sequences); {
 		here := c.load(i)
 		position := c.base + uint32(i)
-		last := &c.last[hash(here)]
+		last := &c.last[c.hash(here)]
 		distance := position - *last
 		*last = position
 
@@ -149,12 +170,12 @@ func (c *compressor) search(start, end int, window uint32) (n, stop int) {
 		j := i - int(distance)
 		difference := here ^ c.load(j)
 		tooFar := (uint64(window) - 1 - uint64(distance-1)) >> 63
-		if difference<<(64-8*hashedBytes)|tooFar != 0 {
+		if difference&c.mask|tooFar != 0 {
 			i += 1 + min(i-done, maxSkip)>>skipBits
 			continue
 		}
 		length := c.matchLen(i, j, end, difference)
-		c.insert(i+1, min(i+length, end-hashedBytes+1), matchStep)
+		c.insert(i+1, min(i+length, end-c.shortest+1), matchStep)
 		back := c.matchBack(i, j, done)
 		i -= back
 		length += back
@@ -203,8 +224,4 @@ func (c *compressor) load(i int) uint64 {
 	return binary.LittleEndian.Uint64(c.history[i&(2*maxWindow-1):])
 }
 
-// hash multiplies the first hashedBytes of v with the golden ratio, which spreads
-// them over the upper bits.
-func hash(v uint64) uint64 {
-	return v << (64 - 8*hashedBytes) * 0x9e3779b97f4a7c15 >> (64 - hashBits)
-}
+func (c *compressor) hash(v uint64) uint64 { return v * c.multiplier >> (64 - hashBits) }

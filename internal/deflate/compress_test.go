@@ -89,6 +89,7 @@ func testCompress(t *testing.T, dict, p []byte, windowBits int) (out []byte, w *
 
 // searchBlock searches p, a whole message, for the sequences of one block.
 func (c *compressor) searchBlock(p []byte) (n int, block []byte) {
+	c.setShortest(len(p))
 	start := c.begin(nil)
 	n, end := c.search(start, c.fill(start, p), maxWindow)
 	return n, c.history[start:end]
@@ -107,7 +108,7 @@ var compressTests = []struct {
 		maxWindow, maxBlock - 1, maxBlock, maxBlock + 1, maxBlock + 2, maxBlock + 5, 300_000}},
 	{"random", compressRandom, []int{1000, maxBlock - 1, maxBlock, maxBlock + 1, 2 * maxBlock, 2*maxBlock + 1, 200_000}},
 	{"runs", compressRuns, []int{1000, 70_000, 300_000}},
-	// Distant matches of hashedBytes fill a block with sequences before its end.
+	// Distant matches of few bytes fill a block with sequences before its end.
 	{"digits", func(n int) []byte {
 		b := compressRandom(n)
 		for i := range b {
@@ -195,7 +196,7 @@ func TestCompressDict(t *testing.T) {
 		{"part, at the beginning", dict[maxWindow+500:], 15, true},
 		{"within the window", dict, 11, true},
 		{"beyond the window", dict, 9, false},
-		{"too short", p[:hashedBytes-1], 15, false},
+		{"too short", p[:3], 15, false},
 		{"none", nil, 15, false},
 	} {
 		alone, _ := testCompress(t, nil, p, tt.windowBits)
@@ -228,7 +229,7 @@ func TestCompressFinds(t *testing.T) {
 	}
 	older := slices.Concat(random, make([]byte, 2*recent))
 	for i := range olderStep {
-		if _, w := testCompress(t, older, random[i:i+olderStep+hashedBytes], MaxWindowBits); w.literals > 0 {
+		if _, w := testCompress(t, older, random[i:i+olderStep+4], MaxWindowBits); w.literals > 0 {
 			t.Errorf("from byte %d of what is older: %d literals", i, w.literals)
 		}
 	}
@@ -249,6 +250,22 @@ func TestCompressSkips(t *testing.T) {
 	}
 	if visited > maxBlock/32 {
 		t.Errorf("the search looks at %d of %d random bytes", visited, maxBlock)
+	}
+}
+
+func TestCompressShortest(t *testing.T) {
+	for _, tt := range []struct{ size, length, want int }{
+		{shortMessage - 1, 3, 0},
+		{shortMessage - 1, 4, 1},
+		{shortMessage, 4, 0},
+		{shortMessage, 5, 1},
+	} {
+		p := compressRandom(tt.size)
+		copy(p[40:], p[:tt.length])
+		p[40+tt.length] = ^p[tt.length]
+		if n, _ := new(compressor).searchBlock(p); n != tt.want {
+			t.Errorf("%d bytes of %d come twice: %d sequences, want %d", tt.length, tt.size, n, tt.want)
+		}
 	}
 }
 
