@@ -223,8 +223,15 @@ func (c *Conn) writeCompressed(ctx context.Context, as form, op frame.Opcode, p 
 	if err != nil {
 		return err
 	}
-	f := outgoing{Header: frame.Header{Opcode: op, Fin: true, RSV1: compressed}, as: as, checked: true, payload: payload}
-	return c.writePacked(ctx, &f, p)
+	return c.writeChecked(ctx, as, frame.Header{Opcode: op, Fin: true, RSV1: compressed}, payload, p)
+}
+
+// writeChecked is the rest of writeCompressed. It, too, keeps what it has on the stack
+// away from the compressor.
+//
+//go:noinline
+func (c *Conn) writeChecked(ctx context.Context, as form, h frame.Header, payload, plain []byte) error {
+	return c.writePacked(ctx, &outgoing{Header: h, as: as, checked: true, payload: payload}, plain)
 }
 
 // writePacked sends a compressed message, in a single frame: some versions of

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/airlock-go/websocket"
@@ -22,38 +23,42 @@ import (
 // waits. (Under the detector of races, all of them are larger.)
 func TestStack(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	stackOf(t, http.HandlerFunc(echoBytes)) // which uses up what is left of earlier tests
-	floor := stackOf(t, http.HandlerFunc(echoBytes))
+	stackOf(t, http.HandlerFunc(echoBytes), "hello") // which uses up what is left of earlier tests
+	floor := stackOf(t, http.HandlerFunc(echoBytes), "hello")
 	opts := &websocket.Options{
 		Subprotocols:   []string{"chat.v1", "chat.v2"},
 		TrustedOrigins: []string{"https://*.example.com", "https://app.example.org"},
 		Compression:    &websocket.Compression{},
 	}
 	for _, tt := range []struct {
-		name  string
-		opts  *websocket.Options
-		edits []string
+		name    string
+		opts    *websocket.Options
+		message string
+		edits   []string
 	}{
-		{"plain", nil, nil},
-		{"as from a browser", opts, []string{
-			"Connection: keep-alive, Upgrade",
-			"Pragma: no-cache",
-			"Cache-Control: no-cache",
-			"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-			"Origin: https://app.example.org",
-			"Accept-Encoding: gzip, deflate, br, zstd",
-			"Accept-Language: en-GB,en;q=0.9",
-			"Cookie: session=0123456789abcdef",
-			"Sec-WebSocket-Protocol: chat.v2, chat.v1",
-			"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
-		}},
+		{"plain", nil, "hello", nil},
+		{"as from a browser", opts, "hello", fromBrowser},
+		{"compressed", opts, strings.Repeat("hello ", 200), fromBrowser},
 	} {
-		got := stackOf(t, echoMessages(t, tt.opts), tt.edits...)
+		got := stackOf(t, echoMessages(t, tt.opts), tt.message, tt.edits...)
 		// It is not a matter of bytes: the next size is twice as large.
 		if got > floor*3/2 {
 			t.Errorf("%s: %d bytes of stack, and %d without the library", tt.name, got, floor)
 		}
 	}
+}
+
+var fromBrowser = []string{
+	"Connection: keep-alive, Upgrade",
+	"Pragma: no-cache",
+	"Cache-Control: no-cache",
+	"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+	"Origin: https://app.example.org",
+	"Accept-Encoding: gzip, deflate, br, zstd",
+	"Accept-Language: en-GB,en;q=0.9",
+	"Cookie: session=0123456789abcdef",
+	"Sec-WebSocket-Protocol: chat.v2, chat.v1",
+	"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
 }
 
 func echoBytes(w http.ResponseWriter, _ *http.Request) {
@@ -96,7 +101,7 @@ func echoMessages(t *testing.T, opts *websocket.Options) http.Handler {
 
 // stackOf returns how many bytes of stack there are for each connection to a server,
 // when they have echoed once and wait. They do so until the test ends.
-func stackOf(t *testing.T, echo http.Handler, edits ...string) int {
+func stackOf(t *testing.T, echo http.Handler, message string, edits ...string) int {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -110,7 +115,7 @@ func stackOf(t *testing.T, echo http.Handler, edits ...string) int {
 		<-served
 	})
 
-	request, message := []byte(wstest.Handshake(edits...)), wstest.Frame(frame.Text, true, []byte("hello"))
+	request, sent := []byte(wstest.Handshake(edits...)), wstest.Frame(frame.Text, true, []byte(message))
 	connect := func() {
 		client, err := net.Dial("tcp", listener.Addr().String())
 		if err != nil {
@@ -122,7 +127,7 @@ func stackOf(t *testing.T, echo http.Handler, edits ...string) int {
 		if _, err := http.ReadResponse(r, nil); err != nil {
 			t.Fatal(err)
 		}
-		client.Write(message)
+		client.Write(sent)
 		if _, err := r.ReadByte(); err != nil {
 			t.Fatal(err)
 		}

@@ -50,7 +50,7 @@ func (c *Conn) write(ctx context.Context, typ MessageType, p []byte) error {
 		return err
 	}
 	if !c.wr.deflation.wanted(len(p)) { // as things are now, not when it has the turn
-		return c.writePlain(ctx, &outgoing{Header: frame.Header{Opcode: op, Fin: true}, as: byMessage, payload: p})
+		return c.writePlain(ctx, op, p)
 	}
 	if err := c.take(ctx, &c.wr.message, "write"); err != nil {
 		return err
@@ -59,9 +59,17 @@ func (c *Conn) write(ctx context.Context, typ MessageType, p []byte) error {
 	return c.writeCompressed(ctx, byMessage, op, p)
 }
 
-// writePlain sends a message in one frame that is not compressed. It needs no turn
+// writePlain sends a message in one frame, which is not compressed. It keeps what it has
+// on the stack away from the compressor (see upgrade).
+//
+//go:noinline
+func (c *Conn) writePlain(ctx context.Context, op frame.Opcode, p []byte) error {
+	return c.writeOnly(ctx, &outgoing{Header: frame.Header{Opcode: op, Fin: true}, as: byMessage, payload: p})
+}
+
+// writeOnly sends the only frame of a message that is not compressed. It needs no turn
 // among messages, unless another is under way.
-func (c *Conn) writePlain(ctx context.Context, f *outgoing) error {
+func (c *Conn) writeOnly(ctx context.Context, f *outgoing) error {
 	if c.wr.message.free() {
 		if err := c.writeFrame(ctx, f); !errors.Is(err, proto.ErrSendUnfinished) {
 			return err

@@ -84,7 +84,7 @@ func (e *encoder) block(w *bitWriter, p []byte, sequences []sequence) {
 	extra := e.count(p, sequences)
 	stored := int(-(w.n+3)&7) + 32 + 8*len(p)
 	fixed := extra + 5*len(sequences)
-	for symbol, f := range e.literalFrequencies {
+	for symbol, f := range &e.literalFrequencies { // not a copy, which would be on the stack
 		fixed += int(f) * int(fixedLiterals[symbol].size)
 	}
 	best := min(stored, fixed)

@@ -22,8 +22,11 @@ const maxRunCodeLen = 7
 // leaves are symbols with their frequencies above them. There is room for two more.
 type leaves [maxLiterals + 2]uint32
 
-// A huffman makes codes. Its fields are scratch space.
+// A huffman makes codes. Its fields are scratch space, for which there is none on the
+// stack of a goroutine that then waits for long.
 type huffman struct {
+	count          sizeCount
+	next           [1 << digit]uint16  // where the next leaf with a digit goes
 	symbols        [maxLiterals]uint16 // that have a code, in order
 	leaves, sorted leaves
 	weight         [maxLiterals + 1]uint32 // of inner nodes
@@ -50,7 +53,8 @@ func (h *huffman) build(codes []code, frequencies []uint32, limit int) (cost int
 		n = 2
 	}
 	leaves := h.sort(n)
-	count := h.tree(leaves, n)
+	h.tree(leaves, n)
+	count := &h.count
 	count.limit(limit)
 
 	clear(codes)
@@ -71,16 +75,19 @@ func (h *huffman) build(codes []code, frequencies []uint32, limit int) (cost int
 	return cost
 }
 
+// digit is how many bits of the frequencies are looked at together to sort them.
+const digit = 6
+
 // sort sorts n leaves by their frequencies, one digit of these after the other.
 func (h *huffman) sort(n int) *leaves {
-	const digit = 6 // bits
 	var union uint32
 	for _, leaf := range h.leaves[:n] {
 		union |= leaf
 	}
 	from, to := &h.leaves, &h.sorted
 	for shift := symbolBits; union>>shift > 0; shift += digit {
-		var next [1 << digit]uint16 // where the next leaf with this digit goes
+		next := &h.next
+		clear(next[:])
 		for _, leaf := range from[:n] {
 			next[leaf>>shift%(1<<digit)]++
 		}
@@ -99,9 +106,9 @@ func (h *huffman) sort(n int) *leaves {
 	return from
 }
 
-// tree builds the Huffman tree of the first n leaves, which are sorted, and returns
+// tree builds the Huffman tree of the first n leaves, which are sorted, and counts
 // how many of them are how deep.
-func (h *huffman) tree(leaves *leaves, n int) (count sizeCount) {
+func (h *huffman) tree(leaves *leaves, n int) {
 	// Inner nodes come in the order of their weights, too, so that the two lightest
 	// nodes without a parent are among the next two leaves and the next two inner
 	// nodes. What is not there weighs more than all. Which of them it is cannot be
@@ -128,7 +135,8 @@ func (h *huffman) tree(leaves *leaves, n int) (count sizeCount) {
 	}
 	// From the root down, each parent is replaced by the depth. A node that was a
 	// leaf so far becomes an inner one, with two leaves.
-	depth := &h.parent
+	depth, count := &h.parent, &h.count
+	*count = sizeCount{}
 	depth[n-2] = 0
 	count[1] = 2
 	for node := n - 3; node >= 0; node-- {
@@ -137,7 +145,6 @@ func (h *huffman) tree(leaves *leaves, n int) (count sizeCount) {
 		count[d]--
 		count[d+1] += 2
 	}
-	return count
 }
 
 // limit makes the sizes above limit smaller, and others larger, so that the code
