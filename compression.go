@@ -211,9 +211,17 @@ func (d *deflation) pack(scratch *[]byte, dict, p []byte) (payload []byte, compr
 // does (RFC 7692, section 7.2.1). As much of its end as the window takes will do.
 func (d *deflation) keep(plain []byte) { d.window = slide(d.window, plain, d.keeps) }
 
-// writeCompressed sends p as one message, compressed unless that makes it no
-// smaller. The caller has the turn to write a message.
-func (c *Conn) writeCompressed(ctx context.Context, as form, op frame.Opcode, p []byte) error {
+// writeCompressed sends p as one message, compressed unless that makes it no smaller.
+func (c *Conn) writeCompressed(ctx context.Context, op frame.Opcode, p []byte) error {
+	if err := c.take(ctx, &c.wr.message, "write"); err != nil {
+		return err
+	}
+	defer c.wr.message.unlock()
+	return c.pack(ctx, byMessage, op, p)
+}
+
+// pack is writeCompressed for who has the turn to write a message.
+func (c *Conn) pack(ctx context.Context, as form, op frame.Opcode, p []byte) error {
 	if op == frame.Text && !proto.ValidText(p) {
 		return ErrInvalidText
 	}
@@ -226,8 +234,8 @@ func (c *Conn) writeCompressed(ctx context.Context, as form, op frame.Opcode, p 
 	return c.writeChecked(ctx, as, frame.Header{Opcode: op, Fin: true, RSV1: compressed}, payload, p)
 }
 
-// writeChecked is the rest of writeCompressed. It, too, keeps what it has on the stack
-// away from the compressor.
+// writeChecked is the rest of pack. It keeps what it has on the stack away from the
+// compressor (see upgrade).
 //
 //go:noinline
 func (c *Conn) writeChecked(ctx context.Context, as form, h frame.Header, payload, plain []byte) error {

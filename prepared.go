@@ -109,7 +109,7 @@ func (c *Conn) WritePrepared(ctx context.Context, m *PreparedMessage) error {
 func (c *Conn) writePrepared(ctx context.Context, m *PreparedMessage) error {
 	f := outgoing{Header: frame.Header{Opcode: m.op, Fin: true}, as: byMessage, checked: true, laidOut: m.plain.frame}
 	if !c.wr.deflation.wanted(m.Size()) {
-		return c.writeOnly(ctx, &f)
+		return c.writePlain(ctx, &f)
 	}
 	if err := c.take(ctx, &c.wr.message, "write"); err != nil {
 		return err

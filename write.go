@@ -41,40 +41,38 @@ type writer struct {
 // connection has ended, or ctx has, so that who leaves for it cuts nothing short. Who
 // writes to many in a loop had better use TrySend, which waits for nothing.
 func (c *Conn) Write(ctx context.Context, typ MessageType, p []byte) error {
-	return c.afterEnd(ctx, c.write(ctx, typ, p))
-}
-
-func (c *Conn) write(ctx context.Context, typ MessageType, p []byte) error {
 	op, err := typ.opcode()
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case c.wr.deflation.wanted(len(p)): // as things are now, not when it has the turn
+		err = c.writeCompressed(ctx, op, p)
+	default:
+		err = c.writeWhole(ctx, op, p)
 	}
-	if !c.wr.deflation.wanted(len(p)) { // as things are now, not when it has the turn
-		return c.writePlain(ctx, op, p)
-	}
-	if err := c.take(ctx, &c.wr.message, "write"); err != nil {
-		return err
-	}
-	defer c.wr.message.unlock()
-	return c.writeCompressed(ctx, byMessage, op, p)
+	return c.afterEnd(ctx, err)
 }
 
-// writePlain sends a message in one frame, which is not compressed. It keeps what it has
-// on the stack away from the compressor (see upgrade).
+// writeWhole sends a message in one frame. It keeps what it has on the stack away from
+// the compressor (see upgrade).
 //
 //go:noinline
-func (c *Conn) writePlain(ctx context.Context, op frame.Opcode, p []byte) error {
-	return c.writeOnly(ctx, &outgoing{Header: frame.Header{Opcode: op, Fin: true}, as: byMessage, payload: p})
+func (c *Conn) writeWhole(ctx context.Context, op frame.Opcode, p []byte) error {
+	return c.writePlain(ctx, &outgoing{Header: frame.Header{Opcode: op, Fin: true}, as: byMessage, payload: p})
 }
 
-// writeOnly sends the only frame of a message that is not compressed. It needs no turn
+// writePlain sends the only frame of a message that is not compressed. It needs no turn
 // among messages, unless another is under way.
-func (c *Conn) writeOnly(ctx context.Context, f *outgoing) error {
+func (c *Conn) writePlain(ctx context.Context, f *outgoing) error {
 	if c.wr.message.free() {
 		if err := c.writeFrame(ctx, f); !errors.Is(err, proto.ErrSendUnfinished) {
 			return err
 		}
 	}
+	return c.writeInTurn(ctx, f)
+}
+
+func (c *Conn) writeInTurn(ctx context.Context, f *outgoing) error {
 	if err := c.take(ctx, &c.wr.message, "write"); err != nil {
 		return err
 	}
@@ -205,7 +203,7 @@ func (c *Conn) transmit(h *frame.Header, p []byte) error {
 	case !c.stream.Direct():
 		n = min(n, pieceSize-len(b))
 	case len(b)+n > bufferSize:
-		return c.pushBuffers(net.Buffers{b, p})
+		return c.pushBuffers(b, p)
 	}
 	if err := c.push(append(b, p[:n]...)); err != nil {
 		return err
@@ -265,8 +263,9 @@ func (c *Conn) push(b []byte) error {
 	}
 }
 
-// pushBuffers is push for several slices.
-func (c *Conn) pushBuffers(b net.Buffers) error {
+// pushBuffers is push for a frame in two pieces.
+func (c *Conn) pushBuffers(header, payload []byte) error {
+	b := net.Buffers{header, payload}
 	for idle := 0; ; {
 		c.armWrite()
 		n, err := c.stream.WriteBuffers(&b)

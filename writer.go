@@ -118,7 +118,7 @@ func (m *messageWriter) close() error {
 	case m.packer != nil:
 		m.sendPacked()
 	case m.compress && m.n >= m.conn.wr.deflation.threshold:
-		if err := m.conn.writeCompressed(m.ctx, byStream, m.op, m.buf[:m.n]); err != nil {
+		if err := m.conn.pack(m.ctx, byStream, m.op, m.buf[:m.n]); err != nil {
 			m.abandon(err)
 		}
 	default:
