@@ -84,7 +84,7 @@ type Conn struct {
 }
 
 // init makes c, which is the zero value, the connection over s that d decided on.
-func (c *Conn) init(s stream, d decision, opts *Options) {
+func (c *Conn) init(s stream, d *decision, opts *Options) {
 	c.stream = s
 	c.protocol = d.protocol
 	c.subprotocol = d.subprotocol

@@ -5,7 +5,7 @@ import "net"
 // newConn makes a connection over any stream.
 func newConn(s stream, d decision, opts *Options) *Conn {
 	c := new(Conn)
-	c.init(s, d, opts)
+	c.init(s, &d, opts)
 	return c
 }
 

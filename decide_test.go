@@ -386,37 +386,6 @@ func TestWhiteSpace(t *testing.T) {
 	}
 }
 
-// Nothing but HTTP/1 can be hijacked. Over the others, the client learns what
-// it may do instead, and Connection, which they do not have, is not set.
-func TestOtherVersions(t *testing.T) {
-	for _, tt := range []struct {
-		method, proto string
-		major         int
-		protocol      string
-	}{
-		{"GET", "HTTP/2.0", 2, ""},
-		{"CONNECT", "HTTP/2.0", 2, ""},
-		{"CONNECT", "HTTP/2.0", 2, "websocket"},
-		{"CONNECT", "HTTP/3.0", 3, ""},
-	} {
-		r := wstest.Request(tt.method, "-Connection", "-Upgrade")
-		r.Proto, r.ProtoMajor, r.ProtoMinor = tt.proto, tt.major, 0
-		if tt.protocol != "" {
-			r.Header[":protocol"] = []string{tt.protocol}
-		}
-		a := answerTo(t, r, nil)
-		if a.status != 400 || !strings.Contains(a.body, "WebSocket") || !strings.Contains(a.body, "HTTP/1.1") || !strings.Contains(a.body, quoted(tt.proto)) {
-			t.Errorf("%s over %s: got %d %q, want 400 and what is spoken here", tt.method, tt.proto, a.status, a.body)
-		}
-		if _, ok := a.header["Connection"]; ok {
-			t.Errorf("%s over %s: got Connection: %q, want none", tt.method, tt.proto, a.header["Connection"])
-		}
-		if websocket.IsUpgrade(r) {
-			t.Errorf("%s over %s: IsUpgrade = true, but Upgrade accepts no such request", tt.method, tt.proto)
-		}
-	}
-}
-
 func TestIsUpgrade(t *testing.T) {
 	for _, tt := range []struct {
 		name  string

@@ -160,6 +160,9 @@ func upgrade(w http.ResponseWriter, r *http.Request, opts *Options) (*Conn, erro
 	if refusal := d.decide(w, r, opts, &trust); refusal != nil {
 		return nil, refusal
 	}
+	if r.ProtoMajor != 1 {
+		return d.connect(w, r, opts, &trust)
+	}
 	u := new(upgraded)
 	room := buffers.Get().(*buffer)
 	response, err := d.appendResponse(appendAccept(append(room[:0], switching...), d.key), w.Header())
@@ -170,8 +173,7 @@ func upgrade(w http.ResponseWriter, r *http.Request, opts *Options) (*Conn, erro
 	if err != nil {
 		return nil, err
 	}
-	u.open(&d, r, opts)
-	trust.complete(&u.conn)
+	d.open(&u.conn, &u.stream, r, opts, &trust)
 	return &u.conn, nil
 }
 
@@ -182,10 +184,11 @@ type upgraded struct {
 	stream hijacked
 }
 
-// open makes the connection over the stream.
-func (u *upgraded) open(d *decision, r *http.Request, opts *Options) {
-	u.conn.init(&u.stream, *d, opts)
-	u.conn.errorLog = errorLog(r)
+// open makes c the connection over s.
+func (d *decision) open(c *Conn, s stream, r *http.Request, opts *Options, trust *admission) {
+	c.init(s, d, opts)
+	c.errorLog = errorLog(r)
+	trust.complete(c)
 }
 
 // decision is what a valid handshake is answered with, besides the fields that
@@ -194,9 +197,10 @@ type decision struct {
 	protocol    string // of HTTP, as in Request.Proto
 	key         string // of the client, to be answered with its AcceptKey
 	subprotocol string
-	offered     []string   // subprotocols, for the hook that chooses
-	deflate     *agreement // nil: messages are not compressed
-	hijacker    http.Hijacker
+	offered     []string            // subprotocols, for the hook that chooses
+	deflate     *agreement          // nil: messages are not compressed
+	hijacker    http.Hijacker       // of HTTP/1
+	writer      http.ResponseWriter // of the other versions
 }
 
 // decide reads the client's opening handshake and makes the server's (RFC 6455,
@@ -207,13 +211,15 @@ func (d *decision) decide(w http.ResponseWriter, r *http.Request, opts *Options,
 	if err != nil {
 		return refuseSilently(err)
 	}
-	for _, require := range requirements { // section 4.2.1
+	for _, require := range requirementsOf(r) { // section 4.2.1
 		if refusal := require(r); refusal != nil {
 			return refusal
 		}
 	}
-	if d.key, refusal = checkKey(r); refusal != nil {
-		return refusal
+	if r.ProtoMajor == 1 {
+		if d.key, refusal = checkKey(r); refusal != nil {
+			return refusal
+		}
 	}
 	if !welcome { // sections 4.2.2 and 10.2
 		return refuseOrigin(r)
@@ -224,7 +230,12 @@ func (d *decision) decide(w http.ResponseWriter, r *http.Request, opts *Options,
 	if d.deflate, refusal = chooseExtension(r, opts.Compression); refusal != nil {
 		return refusal
 	}
-	if d.hijacker, err = findHijacker(w); err != nil {
+	if r.ProtoMajor == 1 {
+		d.hijacker, err = findHijacker(w)
+	} else {
+		d.writer, err = findWriter(w)
+	}
+	if err != nil {
 		return refuseSilently(err)
 	}
 	if err := checkHeader(w.Header()); err != nil {
@@ -238,7 +249,7 @@ func (d *decision) decide(w http.ResponseWriter, r *http.Request, opts *Options,
 			return refuseFor(err)
 		}
 	}
-	d.protocol = r.Proto
+	d.protocol = version(r)
 	if refusal := d.chooseSubprotocol(r, opts); refusal != nil {
 		return refusal
 	}
@@ -286,14 +297,22 @@ var requirements = [...]func(*http.Request) *HandshakeError{
 	requireVersion,
 }
 
+func requirementsOf(r *http.Request) []func(*http.Request) *HandshakeError {
+	if r.ProtoMajor == 1 {
+		return requirements[:]
+	}
+	return connectRequirements[:]
+}
+
 // IsUpgrade reports whether r is meant as an opening handshake: whether it asks
-// for websocket in Upgrade or carries any Sec-WebSocket-* field. Then Upgrade
+// for websocket in Upgrade or carries any Sec-WebSocket-* field, or, over HTTP/2 and
+// HTTP/3, whether it is an extended CONNECT. Then Upgrade
 // either accepts it or says what is wrong with it, whereas any other request is
 // told that this is a WebSocket endpoint. So a handler can serve a page and a
 // WebSocket under one path.
 func IsUpgrade(r *http.Request) bool {
 	if r.ProtoMajor != 1 {
-		return false
+		return connectProtocol(r) != ""
 	}
 	if field.HasToken(r.Header[headerUpgrade], "websocket") {
 		return true
@@ -307,9 +326,6 @@ func IsUpgrade(r *http.Request) bool {
 }
 
 func requireHandshake(r *http.Request) *HandshakeError {
-	if r.ProtoMajor != 1 {
-		return Reject(http.StatusBadRequest, "this is a WebSocket endpoint, and WebSocket is spoken here over HTTP/1.1, not over "+field.Quote(r.Proto))
-	}
 	if !IsUpgrade(r) {
 		return Reject(http.StatusUpgradeRequired, "this is a WebSocket endpoint: the request must be an opening handshake").withUpgrade()
 	}

@@ -215,6 +215,8 @@ func (s *hijacked) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+func (s *hijacked) Outlives() bool { return true }
+
 // WriteBuffers: net.Buffers knows the kernel's vectored write only of the
 // connection itself, not of one that embeds it.
 func (s *hijacked) WriteBuffers(b *net.Buffers) (int64, error) {

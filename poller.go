@@ -116,10 +116,15 @@ func (p *Poller) Serve(c *Conn, h Handler) error {
 	d := c.stream.Descriptor()
 	if p.poll == nil || d == nil || p.poll.Add(d, s.token) != nil {
 		s.granted = make(chan struct{}, 1)
-		go func() {
+		serve := func() {
 			defer p.remove(s)
 			_ = c.Serve(guest{h, s})
-		}()
+		}
+		if c.stream.Outlives() {
+			go serve()
+		} else {
+			serve()
+		}
 		return nil
 	}
 	c.polled.Store(s)

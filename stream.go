@@ -27,6 +27,10 @@ type stream interface {
 	// and makes pending calls return.
 	Abort() error
 
+	// Outlives reports whether the stream outlives the HTTP handler. If it does not,
+	// who serves it has to stay in the handler.
+	Outlives() bool
+
 	// WriteBuffers is like Write for several slices at once.
 	WriteBuffers(*net.Buffers) (int64, error)
 
