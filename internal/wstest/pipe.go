@@ -164,13 +164,32 @@ func (d *side) expired() bool {
 	return !d.deadline.IsZero() && !time.Now().Before(d.deadline)
 }
 
+// newSide returns a side without a deadline. At a deadline wake is called.
+func newSide(wake func()) side {
+	timer := time.AfterFunc(math.MaxInt64, wake)
+	timer.Stop()
+	return side{timer: timer}
+}
+
+// setDeadline sets the deadline. Calls that are blocked have to be woken.
+func (d *side) setDeadline(t time.Time) {
+	d.timer.Stop()
+	d.deadline = t
+	if t.IsZero() {
+		return
+	}
+	// A deadline on the monotonic clock, as the timer is, has passed for
+	// certain when the timer runs, whatever happens to the wall clock.
+	now := time.Now()
+	wait := t.Sub(now)
+	d.deadline = now.Add(wait)
+	d.timer.Reset(wait)
+}
+
 func newStream(size int) *stream {
 	s := &stream{size: size}
 	s.cond.L = &s.mu
-	for _, d := range []*side{&s.reader, &s.writer} {
-		d.timer = time.AfterFunc(math.MaxInt64, s.wake)
-		d.timer.Stop()
-	}
+	s.reader, s.writer = newSide(s.wake), newSide(s.wake)
 	return s
 }
 
@@ -262,17 +281,5 @@ func (s *stream) closeWrite() error {
 }
 
 func (s *stream) setDeadline(d *side, t time.Time) error {
-	return s.update(d, func() {
-		d.timer.Stop()
-		d.deadline = t
-		if t.IsZero() {
-			return
-		}
-		// A deadline on the monotonic clock, as the timer is, has passed for
-		// certain when the timer runs, whatever happens to the wall clock.
-		now := time.Now()
-		wait := t.Sub(now)
-		d.deadline = now.Add(wait)
-		d.timer.Reset(wait)
-	})
+	return s.update(d, func() { d.setDeadline(t) })
 }
