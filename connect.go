@@ -51,7 +51,7 @@ func requireConnect(r *http.Request) *HandshakeError {
 	case protocol == "":
 		return Reject(http.StatusBadRequest, "this is a WebSocket endpoint: over "+field.Quote(version(r))+" WebSocket takes an extended CONNECT with "+
 			":protocol = websocket; net/http's server offers it when it was started with GODEBUG=http2xconnect=1 in the environment")
-	case !strings.EqualFold(protocol, "websocket"):
+	case !field.EqualFold(protocol, "websocket"):
 		return Reject(http.StatusNotImplemented, "the :protocol spoken here is websocket, not "+field.Quote(protocol))
 	}
 	return nil
@@ -103,9 +103,14 @@ func (d *decision) connect(w http.ResponseWriter, r *http.Request, opts *Options
 	if err := checkHeader(w.Header()); err != nil { // a hook may have set fields since
 		return nil, refuseSilently(err)
 	}
+	// The deadlines of the http.Server are for requests.
+	control := http.NewResponseController(d.writer)
+	if err := errors.Join(control.SetReadDeadline(time.Time{}), control.SetWriteDeadline(time.Time{})); err != nil {
+		return nil, refuseSilently(fmt.Errorf("the ResponseWriter cannot carry a stream: %T has no deadlines: %w", d.writer, err))
+	}
 	h := d.writer.Header()
 	maps.Copy(h, w.Header()) // mostly they are the same
-	maps.DeleteFunc(h, func(name string, _ []string) bool { return leftOut(name) })
+	maps.DeleteFunc(h, func(name string, _ []string) bool { return leftOut(name) || hasPrefixFold(name, headerPrefix) })
 	if d.subprotocol != "" {
 		h[headerProtocol] = []string{d.subprotocol}
 	}
@@ -122,15 +127,8 @@ func (d *decision) connect(w http.ResponseWriter, r *http.Request, opts *Options
 	return &u.conn, nil
 }
 
-// accept sends the header of the response, without which the client sends nothing. The
-// deadlines of the http.Server are for requests.
+// accept sends the header of the response, without which the client sends nothing.
 func (t *tunnel) accept(timeout time.Duration) error {
-	err := t.guard(func() error {
-		return errors.Join(t.control.SetReadDeadline(time.Time{}), t.control.SetWriteDeadline(time.Time{}))
-	})
-	if err != nil {
-		return err
-	}
 	if timeout > 0 {
 		_ = t.SetWriteDeadline(epoch.Add(now() + timeout))
 		defer t.SetWriteDeadline(time.Time{})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -42,12 +43,9 @@ func (t *tunnel) init(w http.ResponseWriter, r *http.Request) {
 		t.local = a
 	}
 	t.in.init(r.Body)
-	t.out.interrupt = func() {
-		// The one way that net/http has to end a Write that waits for the peer.
-		_ = t.guard(func() error { return t.control.SetWriteDeadline(past) })
-	}
+	t.out.init(t.interrupt)
 	go t.in.pump()
-	context.AfterFunc(t.ctx, func() { t.Abort() })
+	context.AfterFunc(t.ctx, t.ended)
 }
 
 // address is that of a request, which has it as a text.
@@ -59,31 +57,21 @@ func (a address) String() string { return string(a) }
 func (t *tunnel) LocalAddr() net.Addr  { return t.local }
 func (t *tunnel) RemoteAddr() net.Addr { return t.remote }
 
-// guard calls do, which uses the ResponseWriter. On one whose handler has returned,
-// net/http panics.
-func (t *tunnel) guard(do func() error) (err error) {
-	defer func() {
-		if recover() != nil {
-			err = errTunnelEnded
-		}
-	}()
-	if t.ctx.Err() != nil {
-		return errTunnelEnded
-	}
-	return do()
-}
-
 func (t *tunnel) Read(p []byte) (int, error) { return t.in.read(p) }
 
-// Write is called by one goroutine at a time.
-func (t *tunnel) Write(p []byte) (n int, err error) {
-	err = t.write(func() error {
-		if n, err = t.w.Write(p); err != nil {
+// Write is called by one goroutine at a time. When it fails, how much of p has left
+// nobody knows.
+func (t *tunnel) Write(p []byte) (int, error) {
+	err := t.write(func() error {
+		if _, err := t.w.Write(p); err != nil {
 			return err
 		}
 		return t.control.Flush()
 	})
-	return n, err
+	if err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // write calls do, which writes to the ResponseWriter.
@@ -91,7 +79,41 @@ func (t *tunnel) write(do func() error) error {
 	if err := t.out.begin(); err != nil {
 		return err
 	}
-	return t.out.end(t.guard(do))
+	if t.ctx.Err() != nil {
+		return t.out.end(errTunnelEnded)
+	}
+	return t.out.end(survive(do))
+}
+
+// survive calls do, which uses the ResponseWriter. On one whose handler has returned,
+// net/http panics.
+func survive(do func() error) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errTunnelEnded
+		}
+	}()
+	return do()
+}
+
+// interrupt resets the stream, which is the one way that net/http has to end a Write
+// that waits for the peer; t.out.mu is held. A Write that is under way uses the
+// ResponseWriter anyhow. Without one, nobody does after the end of the request.
+func (t *tunnel) interrupt() {
+	t.in.hold()
+	if t.out.busy || t.ctx.Err() == nil {
+		_ = survive(func() error { return t.control.SetWriteDeadline(past) })
+	}
+}
+
+// ended: the request has. What came before may still be read for a while, up to the
+// error behind it; a browser that leaves a page sends a close frame and resets the
+// stream in the same breath. But perhaps nobody reads, or there is no error, because
+// it was middleware that has ended the context.
+func (t *tunnel) ended() {
+	if !t.in.isClosed() {
+		time.AfterFunc(closeTimeout, func() { t.close(errTunnelEnded, true) })
+	}
 }
 
 func (t *tunnel) SetDeadline(at time.Time) error {
@@ -111,18 +133,16 @@ func (t *tunnel) SetWriteDeadline(at time.Time) error {
 // CloseWrite: the end of the stream is sent when the handler returns.
 func (t *tunnel) CloseWrite() error { return errors.ErrUnsupported }
 
-// Close ends the use of the stream. Whoever waits for a Write waits here, too.
-func (t *tunnel) Close() error {
-	t.in.close()
-	t.out.close(false)
-	return nil
-}
+// Close ends the use of the stream. It returns when no Write is under way any more.
+func (t *tunnel) Close() error { return t.close(net.ErrClosed, false) }
 
-// Abort resets the stream, which is what HTTP/2 has for a TCP connection that is reset
-// (RFC 8441, section 5). It returns when no Write is under way any more.
-func (t *tunnel) Abort() error {
-	t.in.close()
-	t.out.close(true)
+// Abort is Close with a reset of the stream, which is what HTTP/2 has for a TCP
+// connection that is reset (RFC 8441, section 5). A Write that is under way fails.
+func (t *tunnel) Abort() error { return t.close(net.ErrClosed, true) }
+
+func (t *tunnel) close(err error, cut bool) error {
+	t.in.close(err)
+	t.out.close(err, cut)
 	return nil
 }
 
@@ -134,35 +154,56 @@ func (t *tunnel) ReadBuffer(bool) (*buffer, int, error)    { return nil, 0, erro
 func (t *tunnel) TryRead([]byte) (int, error)              { return 0, errors.ErrUnsupported }
 func (t *tunnel) TryWrite([]byte) int                      { return 0 }
 
+// limit is a deadline.
+type limit struct {
+	at    time.Time // zero: there is none
+	timer *time.Timer
+}
+
+// init makes a limit that calls wake when it passes, perhaps in vain, if it has been
+// set anew meanwhile.
+func (l *limit) init(wake func()) {
+	l.timer = time.AfterFunc(math.MaxInt64, wake)
+	l.timer.Stop()
+}
+
+func (l *limit) set(at time.Time) {
+	l.timer.Stop()
+	l.at = at
+	if !at.IsZero() {
+		// On the monotonic clock, which is the timer's, it has passed when that runs,
+		// whatever happens to the other.
+		wait := time.Until(at)
+		l.at = time.Now().Add(wait)
+		l.timer.Reset(wait)
+	}
+}
+
+func (l *limit) passed() bool { return !l.at.IsZero() && !time.Now().Before(l.at) }
+
 // inlet is what has come and was not read yet. A goroutine of its own reads ahead by
 // one piece, because a deadline of net/http's that has passed is final, and one of the
 // Conn's is not.
 type inlet struct {
-	mu       sync.Mutex
-	body     io.ReadCloser
-	data     []byte // not yet read; the pump waits until nothing is left of it
-	err      error  // behind data
-	closed   bool
-	deadline time.Time
-	changed  chan struct{} // for the reader: look again
-	taken    chan struct{} // for the pump: there is room again
+	body io.ReadCloser
 
-	timer *time.Timer // of the reader
+	mu      sync.Mutex
+	changed sync.Cond // of what follows; its L is &mu
+	data    []byte    // not yet read; the pump waits until nothing is left of it
+	err     error     // behind data
+	held    bool      // err is not told
+	closed  error     // what is told instead of anything else, if it is not nil
+	limit   limit
 }
 
 func (in *inlet) init(body io.ReadCloser) {
 	in.body = body
-	in.changed, in.taken = make(chan struct{}, 1), make(chan struct{}, 1)
-	in.timer = time.NewTimer(time.Hour)
-	in.timer.Stop()
-}
-
-// notify wakes whoever waits for c, now or next.
-func notify(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
+	in.changed.L = &in.mu
+	in.limit.init(func() {
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		in.changed.Broadcast()
+	})
 }
 
 // smallest is how much a pump reads while it waits. If that was not all, a buffer of
@@ -190,129 +231,102 @@ func (in *inlet) pump() {
 func (in *inlet) deliver(p []byte, err error) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.closed {
-		return false
-	}
 	in.data, in.err = p, err
-	notify(in.changed)
-	for len(in.data) > 0 && !in.closed {
-		in.mu.Unlock()
-		<-in.taken
-		in.mu.Lock()
+	in.changed.Broadcast()
+	for len(in.data) > 0 && in.closed == nil {
+		in.changed.Wait()
 	}
 	in.data = nil
-	return err == nil && !in.closed
+	return err == nil && in.closed == nil
 }
 
 func (in *inlet) read(p []byte) (int, error) {
-	for {
-		n, wait, err := in.take(p)
-		if n > 0 || err != nil {
-			return n, err
-		}
-		var expired <-chan time.Time
-		if wait > 0 {
-			in.timer.Reset(wait)
-			expired = in.timer.C
-		}
-		select {
-		case <-in.changed:
-		case <-expired:
-		}
-		in.timer.Stop()
-	}
-}
-
-// take takes what there is, or says how long to wait for it; 0 is for ever.
-func (in *inlet) take(p []byte) (n int, wait time.Duration, err error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.closed {
-		return 0, 0, net.ErrClosed
-	}
-	if !in.deadline.IsZero() {
-		if wait = time.Until(in.deadline); wait <= 0 {
-			return 0, 0, os.ErrDeadlineExceeded
+	for ; ; in.changed.Wait() {
+		switch {
+		case in.closed != nil:
+			return 0, in.closed
+		case in.limit.passed():
+			return 0, os.ErrDeadlineExceeded
+		case len(in.data) > 0 || len(p) == 0:
+			n := copy(p, in.data)
+			if in.data = in.data[n:]; len(in.data) == 0 {
+				in.changed.Broadcast()
+			}
+			return n, nil
+		case in.err != nil && !in.held:
+			return 0, in.err
 		}
 	}
-	if len(in.data) == 0 {
-		return 0, wait, in.err
-	}
-	n = copy(p, in.data)
-	if in.data = in.data[n:]; len(in.data) == 0 {
-		notify(in.taken)
-	}
-	return n, 0, nil
 }
 
 func (in *inlet) setDeadline(at time.Time) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.deadline = at
-	notify(in.changed)
+	if in.closed == nil {
+		in.limit.set(at)
+	}
 }
 
-func (in *inlet) close() {
+// hold: the stream is about to be reset, and not by the client. Why that is, somebody
+// else has to say, and then closes it.
+func (in *inlet) hold() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.closed {
-		return
+	in.held = true
+}
+
+func (in *inlet) isClosed() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.closed != nil
+}
+
+func (in *inlet) close(err error) {
+	in.mu.Lock()
+	first := in.closed == nil
+	if first {
+		in.limit.set(time.Time{})
+		in.closed = err
+		in.changed.Broadcast()
 	}
-	in.closed = true
-	notify(in.changed)
-	notify(in.taken)
-	// What the client still sends, it sends in vain; the pump returns.
-	_ = in.body.Close()
+	in.mu.Unlock()
+	if first {
+		// What the client still sends, it sends in vain; the pump returns.
+		_ = in.body.Close()
+	}
 }
 
 // outlet says when there may be a Write, and when it has to end.
 type outlet struct {
-	interrupt func() // makes a Write return that waits for the peer
+	interrupt func() // makes a Write return that waits for the peer, and all that follow fail
 
-	turn     turn // held by a Write; the one who closes keeps it
-	mu       sync.Mutex
-	deadline time.Time
-	busy     bool // a Write is under way
-	expired  bool // and its time was up
-	closed   bool
-	timer    *time.Timer // nil until it is first needed
+	mu    sync.Mutex
+	idle  sync.Cond // no Write is under way any more; its L is &mu
+	busy  bool      // one is
+	err   error     // of all that are to come, if it is not nil
+	cut   bool      // interrupt was called
+	limit limit
+}
+
+func (out *outlet) init(interrupt func()) {
+	out.interrupt = interrupt
+	out.idle.L = &out.mu
+	out.limit.init(out.expire)
 }
 
 func (out *outlet) begin() error {
-	out.turn.lock(context.Background(), nil)
 	out.mu.Lock()
 	defer out.mu.Unlock()
-	if out.closed {
-		out.turn.unlock()
-		return net.ErrClosed
-	}
-	out.busy, out.expired = true, false
-	out.arm()
-	return nil
-}
-
-// arm sees to it that a Write under way ends when its time is up; out.mu is held.
-func (out *outlet) arm() {
 	switch {
-	case !out.busy || out.deadline.IsZero():
-		if out.timer != nil {
-			out.timer.Stop()
-		}
-	case out.timer == nil:
-		out.timer = time.AfterFunc(time.Until(out.deadline), out.expire)
-	default:
-		out.timer.Reset(time.Until(out.deadline))
+	case out.err != nil:
+		return out.err
+	case out.limit.passed():
+		return os.ErrDeadlineExceeded
 	}
-}
-
-func (out *outlet) expire() {
-	out.mu.Lock()
-	defer out.mu.Unlock()
-	if !out.busy || out.deadline.IsZero() || time.Until(out.deadline) > 0 {
-		return // the timer was for another Write
-	}
-	out.expired = true
-	out.interrupt()
+	out.busy = true
+	return nil
 }
 
 // end is for a Write that has returned err.
@@ -320,15 +334,9 @@ func (out *outlet) end(err error) error {
 	out.mu.Lock()
 	defer out.mu.Unlock()
 	out.busy = false
-	out.arm()
-	out.turn.unlock()
-	switch {
-	case err == nil:
-		return nil
-	case out.expired:
-		return os.ErrDeadlineExceeded
-	case out.closed:
-		return net.ErrClosed
+	out.idle.Broadcast()
+	if out.cut {
+		return out.err // whatever has become of this one
 	}
 	return err
 }
@@ -336,19 +344,37 @@ func (out *outlet) end(err error) error {
 func (out *outlet) setDeadline(at time.Time) {
 	out.mu.Lock()
 	defer out.mu.Unlock()
-	out.deadline = at
-	out.arm()
+	out.limit.set(at)
 }
 
-// close waits until no Write is under way. To cut it off means to reset the stream.
-func (out *outlet) close(cut bool) {
+func (out *outlet) expire() {
 	out.mu.Lock()
-	first := !out.closed
-	out.closed = true
-	if cut && (first || out.busy) {
+	defer out.mu.Unlock()
+	if out.busy && out.limit.passed() {
+		out.fail(os.ErrDeadlineExceeded, true)
+	}
+}
+
+// fail makes Writes fail from now on, and those under way, too, if they are to be cut
+// off; out.mu is held. The first error stays.
+func (out *outlet) fail(err error, cut bool) {
+	if out.err == nil {
+		out.err = err
+	}
+	if cut && !out.cut {
+		out.cut = true
 		out.interrupt()
 	}
-	out.mu.Unlock()
-	out.turn.lock(context.Background(), nil)
-	out.turn.unlock()
+}
+
+// close waits until no Write is under way. What has been closed before, and has none,
+// is not cut off any more.
+func (out *outlet) close(err error, cut bool) {
+	out.mu.Lock()
+	defer out.mu.Unlock()
+	out.fail(err, cut && (out.err == nil || out.busy))
+	for out.busy {
+		out.idle.Wait()
+	}
+	out.limit.set(time.Time{})
 }

@@ -66,13 +66,13 @@ func isSpace(c byte) bool { return c == ' ' || c == '\t' }
 // in any case. Elements that are no tokens are passed over.
 func HasToken(lines []string, token string) bool {
 	for _, line := range lines {
-		if equalFold(line, token) { // as it mostly is
+		if EqualFold(line, token) { // as it mostly is
 			return true
 		}
 		for more := true; more; {
 			var element string
 			element, line, more = cutElement(line)
-			if equalFold(element, token) {
+			if EqualFold(element, token) {
 				return true
 			}
 		}
@@ -80,9 +80,9 @@ func HasToken(lines []string, token string) bool {
 	return false
 }
 
-// equalFold: strings.EqualFold takes characters for ASCII letters that are none, such
-// as U+212A for k. In UTF-8 they are longer.
-func equalFold(s, token string) bool {
+// EqualFold reports whether s is token, in any case. strings.EqualFold takes characters
+// for ASCII letters that are none, such as U+212A for k. In UTF-8 they are longer.
+func EqualFold(s, token string) bool {
 	return len(s) == len(token) && strings.EqualFold(s, token)
 }
 
