@@ -91,6 +91,12 @@ func (p *process) wait() error {
 // the match and its groups.
 func (p *process) await(pattern string) []string {
 	p.t.Helper()
+	return p.awaitIn(p.t, pattern)
+}
+
+// awaitIn is await for a test within the one that has started the program.
+func (p *process) awaitIn(t *testing.T, pattern string) []string {
+	t.Helper()
 	re := regexp.MustCompile(pattern)
 	limit := time.After(patience)
 	for {
@@ -103,9 +109,9 @@ func (p *process) await(pattern string) []string {
 		select {
 		case <-grown:
 		case <-p.done:
-			p.t.Fatalf("%s has ended (%v) without writing %q", p.cmd, p.err, pattern)
+			t.Fatalf("%s has ended (%v) without writing %q", p.cmd, p.err, pattern)
 		case <-limit:
-			p.t.Fatalf("%s does not write %q", p.cmd, pattern)
+			t.Fatalf("%s does not write %q", p.cmd, pattern)
 		}
 	}
 }
