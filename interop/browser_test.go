@@ -70,7 +70,12 @@ type page struct {
 // openPage opens a page in a new tab, which the end of the test closes.
 func openPage(t *testing.T, rawURL string) *page {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(startBrowser(t))
+	return openPageIn(t, startBrowser(t), rawURL)
+}
+
+func openPageIn(t *testing.T, browser context.Context, rawURL string) *page {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(browser)
 	t.Cleanup(cancel)
 	p := &page{T: t, ctx: ctx, close: cancel}
 	if err := chromedp.Do(ctx); err != nil { // opens the tab, which lives as long as this ctx

@@ -209,5 +209,11 @@ func (s *versionsServer) logged(t *testing.T, rawURL, pattern string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.awaitIn(t, `CONNECT over HTTP/[23] for `+regexp.QuoteMeta(u.RequestURI())+`: `+pattern)
+	s.loggedAs(t, "CONNECT over HTTP/[23]", u.RequestURI(), pattern)
+}
+
+// loggedAs does so about a request that came as a method over a version of HTTP.
+func (s *versionsServer) loggedAs(t *testing.T, as, uri, pattern string) {
+	t.Helper()
+	s.awaitIn(t, as+` for `+regexp.QuoteMeta(uri)+`: `+pattern)
 }
