@@ -323,6 +323,9 @@ func (s *http2Stream) reset() error {
 	return s.send(func() error { return s.framer.WriteRSTStream(s.id, http2.ErrCodeCancel) })
 }
 
+// leave: what was sent before is on its way in order.
+func (s *http2Stream) leave() error { return s.reset() }
+
 // goAway is the polite way of a client to end: the streams that are open go on, and there
 // will be no others.
 func (c *http2Conn) goAway() error {

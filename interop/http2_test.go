@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/gobwas/ws"
 )
 
 // modes are how the server serves its connections.
@@ -306,6 +308,31 @@ func TestTunnelReset(t *testing.T) {
 
 				if err := errors.Join(stays.echoOnce(message{false, "still here"}), stays.sayGoodbye(1000)); err != nil {
 					t.Error(err)
+				}
+			})
+		}
+	}
+}
+
+// TestTunnelLeave: who sends a close frame and then goes has closed, and was not lost.
+func TestTunnelLeave(t *testing.T) {
+	t.Parallel()
+	server := startVersions(t, withConnect)
+	for _, w := range ways {
+		for _, mode := range modes {
+			t.Run(w.name+"/"+mode, func(t *testing.T) {
+				rawURL := server.urls[w.scheme] + "/?mode=" + mode + "&by=" + strings.ReplaceAll(w.name, " ", "+")
+				c := w.open(t, rawURL)
+				for i := range 10 {
+					s, err := connectOver(c, rawURL+fmt.Sprint("&n=", i))
+					if err != nil {
+						t.Fatal(err)
+					}
+					last := ws.MaskFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusGoingAway, "")))
+					if err := errors.Join(s.echoOnce(message{false, "here"}), ws.WriteFrame(s.tunnel, last), s.tunnel.leave()); err != nil {
+						t.Fatal(err)
+					}
+					server.logged(t, rawURL+fmt.Sprint("&n=", i), "ended with 1001: ")
 				}
 			})
 		}

@@ -33,6 +33,9 @@ type carrier interface {
 type tunnel interface {
 	net.Conn
 	reset() error
+	// leave ends the stream as browsers do when a page is closed: nothing is lost that
+	// was sent, and nothing is received any more.
+	leave() error
 }
 
 // way is a version of HTTP, and how to speak it.

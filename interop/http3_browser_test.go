@@ -17,7 +17,9 @@ import (
 func TestTunnelBrowserHTTP3(t *testing.T) {
 	t.Parallel()
 	server := startVersions(t, withConnect)
-	converseAll(t, server, startQUICBrowser(t, server.urls["https"]), "CONNECT over HTTP/3")
+	browser := startQUICBrowser(t, server.urls["https"])
+	converseAll(t, server, browser, "CONNECT over HTTP/3")
+	leaveAll(t, server, browser, "CONNECT over HTTP/3", "ended with 1001: ")
 }
 
 // startQUICBrowser starts a browser that talks QUIC to a server.

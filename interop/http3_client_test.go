@@ -92,3 +92,10 @@ func (s *http3Stream) reset() error {
 	s.CancelWrite(quic.StreamErrorCode(http3.ErrCodeRequestCanceled))
 	return nil
 }
+
+// leave: the end of what is sent is one thing, and that of what is received another.
+func (s *http3Stream) leave() error {
+	err := s.Close()
+	s.CancelRead(quic.StreamErrorCode(http3.ErrCodeRequestCanceled))
+	return err
+}
