@@ -37,11 +37,11 @@ var errTunnelEnded = fmt.Errorf("the HTTP request has ended: its client has gone
 func (t *tunnel) init(w http.ResponseWriter, r *http.Request) {
 	t.ctx = r.Context()
 	t.w, t.control = w, http.NewResponseController(w)
-	t.remote = address(r.RemoteAddr)
-	t.local = address("")
+	t.local = address{"tcp", ""}
 	if a, ok := t.ctx.Value(http.LocalAddrContextKey).(net.Addr); ok {
 		t.local = a
 	}
+	t.remote = address{t.local.Network(), r.RemoteAddr}
 	t.in.init(r.Body)
 	t.out.init(t.interrupt)
 	go t.in.pump()
@@ -49,10 +49,10 @@ func (t *tunnel) init(w http.ResponseWriter, r *http.Request) {
 }
 
 // address is that of a request, which has it as a text.
-type address string
+type address struct{ network, text string }
 
-func (address) Network() string  { return "tcp" }
-func (a address) String() string { return string(a) }
+func (a address) Network() string { return a.network }
+func (a address) String() string  { return a.text }
 
 func (t *tunnel) LocalAddr() net.Addr  { return t.local }
 func (t *tunnel) RemoteAddr() net.Addr { return t.remote }
