@@ -1,5 +1,6 @@
 // Command versions is an echo server that speaks HTTP/1.1, HTTP/2 and HTTP/3, all
-// with the same handler. HTTP/2 it has over TLS and in the clear.
+// with the same handler. HTTP/2 it has over TLS and in the clear. WebSocket over
+// HTTP/2 takes GODEBUG=http2xconnect=1 in the environment.
 //
 // What is asked for in the query of a URL:
 //
@@ -8,7 +9,7 @@
 //	strict=1                 nobody connects without a subprotocol
 //	close=4321&reason=x      the first message is answered by closing
 //	drop=1                   or by CloseNow
-//	flood=1                  or by messages without end
+//	flood=1                  or by messages without end, with a WriteTimeout of 1 s
 package main
 
 import (
@@ -71,7 +72,7 @@ func run(ctx context.Context, pem string) error {
 		Handler: s, Protocols: protocols, TLSConfig: config,
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
 	}
-	quic := &http3.Server{Handler: s, TLSConfig: http3.ConfigureTLSConfig(config)}
+	quic := &http3.Server{Handler: s, TLSConfig: http3.ConfigureTLSConfig(config)} // offers it by itself
 	served := make(chan error, 3)
 	go func() { served <- web.ServeTLS(overTLS, "", "") }()
 	go func() { served <- web.Serve(inClear) }()
@@ -141,8 +142,10 @@ func (s *server) options(r *http.Request) *websocket.Options {
 	opts := &websocket.Options{
 		Subprotocols:       []string{"chat.v2", "chat"},
 		RequireSubprotocol: asked.Has("strict"),
-		WriteTimeout:       2 * time.Second,
 		Group:              &s.group,
+	}
+	if asked.Has("flood") {
+		opts.WriteTimeout = time.Second
 	}
 	if bits, err := strconv.Atoi(asked.Get("compress")); err == nil {
 		opts.Compression = &websocket.Compression{SendWindowBits: bits, ReceiveWindowBits: bits}
