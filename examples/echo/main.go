@@ -9,7 +9,8 @@
 // every client (1001, going away). What the flags do, by example:
 //
 //	-addr :9000                 another address; port 0 takes a free one
-//	-tls                        wss and https, with a self-signed certificate
+//	-tls                        wss and https, with a self-signed certificate,
+//	                            and HTTP/2 besides HTTP/1.1
 //	-max 65536                  smaller messages only; -1 for any size
 //	-compress                   compress messages, for clients that offer it
 //	-window 15                  and keep 32 KiB of them each way, -1 for nothing
@@ -20,7 +21,8 @@
 //	-mode poller                HTTP handler; or none as long as nothing comes
 //
 // The page offers subprotocols when its own URL says which:
-// http://127.0.0.1:8080/?subprotocols=chat.
+// http://127.0.0.1:8080/?subprotocols=chat. With -tls and GODEBUG=http2xconnect=1 in
+// the environment, WebSockets come over HTTP/2, too; docs/http2.md tells more.
 //
 // What there is to learn about the library is in (*server).echo and below: a
 // handshake, a loop over the messages or callbacks for them, and a close.
@@ -94,6 +96,9 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	fmt.Fprintf(stdout, "listening on %s://%s/\n", scheme, net.JoinHostPort(cfg.host(), port))
+	if cfg.tls {
+		fmt.Fprintf(stdout, "the certificate is self-signed; WebSockets %s\n", offered())
+	}
 
 	served := make(chan error, 1)
 	go func() {
@@ -117,6 +122,15 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 	return nil
+}
+
+// offered says over which versions of HTTP a WebSocket can be opened. net/http looks
+// for this setting in the environment, too, and when the process starts.
+func offered() string {
+	if strings.Contains(os.Getenv("GODEBUG"), "http2xconnect=1") {
+		return "may use HTTP/1.1 and HTTP/2 (extended CONNECT is offered)"
+	}
+	return "use HTTP/1.1 (GODEBUG=http2xconnect=1 in the environment has extended CONNECT offered, for HTTP/2)"
 }
 
 type server struct {
@@ -160,10 +174,15 @@ func (s *server) echo(w http.ResponseWriter, r *http.Request) {
 	}
 	switch s.mode {
 	case "serve":
+		if r.ProtoMajor > 1 {
+			// The connection is the request, and lives as long as its handler.
+			conn.Serve(echoes{s})
+			return
+		}
 		// The connection has a goroutine, and net/http can forget the request.
 		go conn.Serve(echoes{s})
 	case "poller":
-		// While nothing comes, it has not even that.
+		// While nothing comes, it has not even that. Over HTTP/2 this blocks.
 		s.poller.Serve(conn, echoes{s})
 	default:
 		s.loop(conn)
@@ -197,7 +216,8 @@ func (e echoes) OnClose(conn *websocket.Conn, _ error) { e.ended(conn) }
 
 func (s *server) ended(conn *websocket.Conn) {
 	stats := conn.Stats()
-	log.Printf("%s: %v; %d messages received, %d sent", conn.RemoteAddr(), conn.Err(), stats.MessagesReceived, stats.MessagesSent)
+	log.Printf("%s: %s: %v; %d messages received, %d sent",
+		conn.RemoteAddr(), conn.Protocol(), conn.Err(), stats.MessagesReceived, stats.MessagesSent)
 	s.open.Done()
 }
 

@@ -26,12 +26,17 @@ import (
 	"github.com/airlock-go/websocket/internal/wstest"
 )
 
-func TestMain(m *testing.M) { wstest.Main(m) }
+func TestMain(m *testing.M) {
+	wstest.WithExtendedConnect()
+	wstest.Main(m)
+}
 
 // running is a run of the program.
 type running struct {
 	t      *testing.T
+	http2  bool // the version of HTTP that connect uses
 	url    *url.URL
+	note   string // what it said besides its URL
 	cancel context.CancelFunc
 	stdout *bufio.Reader
 	log    bytes.Buffer
@@ -62,6 +67,9 @@ func start(t *testing.T, args ...string) *running {
 		t.Fatalf("standard output begins with %q", line)
 	}
 	p.url, err = url.Parse(strings.TrimSuffix(address, "\n"))
+	if err == nil && p.url.Scheme == "wss" {
+		p.note, err = p.stdout.ReadString('\n')
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,9 +148,12 @@ func (p *running) handshake(edits ...string) (*wstest.Peer, *http.Response) {
 	return wstest.NewPeer(p.t, conn, r), resp
 }
 
-// connect is handshake with the expectation that it succeeds.
+// connect opens a connection.
 func (p *running) connect() *wstest.Peer {
 	p.t.Helper()
+	if p.http2 {
+		return p.connectHTTP2()
+	}
 	c, resp := p.handshake()
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		p.t.Fatalf("status %s, want 101", resp.Status)
@@ -151,6 +162,43 @@ func (p *running) connect() *wstest.Peer {
 		p.t.Fatalf("Sec-WebSocket-Accept is %q", accept)
 	}
 	return c
+}
+
+// connectHTTP2 opens a connection by extended CONNECT.
+func (p *running) connectHTTP2() *wstest.Peer {
+	p.t.Helper()
+	secure := anyCertificate.Clone()
+	secure.NextProtos = []string{"h2"}
+	conn, err := tls.Dial("tcp", p.url.Host, secure)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	h, err := wstest.HTTP2(conn)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(h.Close)
+	s, err := h.Open(false, ":method: CONNECT", ":protocol: websocket", ":scheme: https", ":path: /", ":authority: "+p.url.Host,
+		"sec-websocket-version: 13")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	s.SetDeadline(time.Now().Add(wstest.Patience))
+	if status, _, err := s.Response(); err != nil || status != http.StatusOK {
+		p.t.Fatalf("status %d, %v; want 200", status, err)
+	}
+	return wstest.NewPeer(p.t, alone{s, h}, nil)
+}
+
+// alone is a stream that has its connection to itself.
+type alone struct {
+	*wstest.H2Stream
+	connection *wstest.H2
+}
+
+func (a alone) Close() error {
+	defer a.connection.Close()
+	return a.H2Stream.Close()
 }
 
 // modes are the ways to serve a connection.
@@ -162,19 +210,30 @@ func onEachMode(t *testing.T, test func(t *testing.T, mode string)) {
 	}
 }
 
-func TestEcho(t *testing.T) {
+// onEach runs a test in each mode, over all that carries WebSockets.
+func onEach(t *testing.T, test func(t *testing.T, p *running)) {
 	onEachMode(t, func(t *testing.T, mode string) {
-		for _, scheme := range []string{"ws", "wss"} {
-			t.Run(scheme, func(t *testing.T) {
-				p := start(t, "-mode", mode, "-tls="+strconv.FormatBool(scheme == "wss"))
-				if p.url.Scheme != scheme || p.url.Hostname() != "127.0.0.1" || p.url.Port() == "0" || p.url.Path != "/" {
+		for _, over := range []struct {
+			name, scheme string
+			http2        bool
+		}{
+			{"tcp", "ws", false},
+			{"tls", "wss", false},
+			{"http2", "wss", true},
+		} {
+			t.Run(over.name, func(t *testing.T) {
+				p := start(t, "-mode", mode, "-tls="+strconv.FormatBool(over.scheme == "wss"))
+				p.http2 = over.http2
+				if p.url.Scheme != over.scheme || p.url.Hostname() != "127.0.0.1" || p.url.Port() == "0" || p.url.Path != "/" {
 					t.Errorf("listens on %v", p.url)
 				}
-				testEcho(t, p)
+				test(t, p)
 			})
 		}
 	})
 }
+
+func TestEcho(t *testing.T) { onEach(t, testEcho) }
 
 func testEcho(t *testing.T, p *running) {
 	c := p.connect()
@@ -190,8 +249,8 @@ func testEcho(t *testing.T, p *running) {
 	c.ExpectClose(1000, "")
 	c.ExpectEOF()
 	c.Close()
-	if logged := p.stop(); !strings.Contains(logged, c.LocalAddr().String()+": ") ||
-		!strings.Contains(logged, "closed by peer with 1000 (normal closure); 4 messages received, 4 sent") {
+	protocol := map[bool]string{false: "HTTP/1.1", true: "HTTP/2.0"}[p.http2]
+	if logged := p.stop(); !strings.Contains(logged, c.LocalAddr().String()+": "+protocol+": websocket: closed by peer with 1000 (normal closure); 4 messages received, 4 sent") {
 		t.Errorf("logged:\n%s", logged)
 	}
 }
@@ -202,19 +261,25 @@ func TestMode(t *testing.T) {
 	for _, test := range []struct {
 		args []string
 		in   string // where a goroutine waits for the client
+		stay bool   // the HTTP handler stays
 	}{
-		{nil, "echo.(*server).loop("},
-		{[]string{"-mode", "handler"}, "echo.(*server).loop("},
-		{[]string{"-mode", "serve"}, "websocket.(*Conn).Serve("},
-		{[]string{"-mode", "poller"}, "websocket.(*Poller).work("},
+		{nil, "echo.(*server).loop(", true},
+		{[]string{"-mode", "handler"}, "echo.(*server).loop(", true},
+		{[]string{"-mode", "serve"}, "websocket.(*Conn).Serve(", false},
+		{[]string{"-mode", "poller"}, "websocket.(*Poller).work(", false},
+		{[]string{"-tls"}, "echo.(*server).loop(", true},
+		{[]string{"-tls", "-mode", "serve"}, "websocket.(*Conn).Serve(", true},
+		{[]string{"-tls", "-mode", "poller"}, "websocket.(*Poller).Serve(", true},
 	} {
 		p := start(t, test.args...)
+		p.http2 = p.url.Scheme == "wss"
 		c := p.connect()
 		c.SendText("here")
 		c.ExpectText("here")
 		buf := make([]byte, 1<<20)
-		if stacks := string(buf[:runtime.Stack(buf, true)]); !strings.Contains(stacks, test.in) {
-			t.Errorf("%q: no goroutine is in %s:\n%s", test.args, test.in, stacks)
+		stacks := string(buf[:runtime.Stack(buf, true)])
+		if !strings.Contains(stacks, test.in) || strings.Contains(stacks, "echo.(*server).echo(") != test.stay {
+			t.Errorf("%q: want a goroutine in %s, in the HTTP handler: %t\n%s", test.args, test.in, test.stay, stacks)
 		}
 		c.Close()
 		p.stop()
@@ -419,15 +484,7 @@ func compressedEcho(t *testing.T, c *wstest.Peer, message, window string) int {
 	return len(payload)
 }
 
-func TestShutdown(t *testing.T) {
-	onEachMode(t, func(t *testing.T, mode string) {
-		for _, scheme := range []string{"ws", "wss"} {
-			t.Run(scheme, func(t *testing.T) {
-				testShutdown(t, start(t, "-mode", mode, "-tls="+strconv.FormatBool(scheme == "wss")))
-			})
-		}
-	})
-}
+func TestShutdown(t *testing.T) { onEach(t, testShutdown) }
 
 func testShutdown(t *testing.T, p *running) {
 	clients := []*wstest.Peer{p.connect(), p.connect(), p.connect()}
@@ -450,6 +507,20 @@ func testShutdown(t *testing.T, p *running) {
 	if conn, err := net.Dial("tcp", p.url.Host); err == nil {
 		conn.Close()
 		t.Error("still accepts connections")
+	}
+}
+
+// TestOffered: what is said about HTTP/2 is what the server does.
+func TestOffered(t *testing.T) {
+	p := start(t, "-tls")
+	if want := "the certificate is self-signed; WebSockets may use HTTP/1.1 and HTTP/2 (extended CONNECT is offered)\n"; p.note != want {
+		t.Errorf("says %q, want %q", p.note, want)
+	}
+	p.connectHTTP2().Close()
+	p.stop()
+	t.Setenv("GODEBUG", "http2xconnect=0")
+	if got := start(t, "-tls").note; !strings.Contains(got, "self-signed; WebSockets use HTTP/1.1 (GODEBUG=http2xconnect=1 in the environment ") {
+		t.Errorf("without the setting it says %q", got)
 	}
 }
 
