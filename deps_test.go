@@ -26,7 +26,7 @@ var ours = map[string][]string{
 	"internal/proto":            {"frame"},
 	"internal/survive":          {".", "frame"},
 	"internal/wstest":           {".", "frame"},
-	"conformance":               {"frame"},
+	"conformance":               {"frame", "internal/wstest"},
 	"conformance/cmd/wsconform": {"conformance"},
 	"examples/auth":             {"."},
 	"examples/chat":             {"."},

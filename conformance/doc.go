@@ -81,11 +81,17 @@
 //	                        bytes (one at a time), halves (in two, at every place);
 //	                        otherwise together and, if the case is short, bytes
 //
+// # HTTP/2
+//
+// With [Options.HTTP2] a WebSocket is a stream of an HTTP/2 connection (RFC 8441), and
+// a write one or more DATA frames; what is said of TCP is said of the stream. Cases that
+// look at the handshake of HTTP/1.1, or have none, are not played.
+//
 // # Verdicts
 //
 // [Pass] is what the RFC demands and recommends, [NonStrict] what it allows
 // though something else is better, [Informational] where it says nothing and a
 // reader may want to know, [Unimplemented] an extension that the server does not
-// have, [Fail] the rest. A case that is played in several chops has the worst of
+// have, or a case that does not exist over HTTP/2, [Fail] the rest. A case that is played in several chops has the worst of
 // its verdicts.
 package conformance

@@ -97,7 +97,12 @@ const patienceInAll = 12
 // connect makes the connection and, unless the case does so itself, the
 // handshake.
 func (p *player) connect() error {
+	r := p.c.handshake(p.t)
 	conn, err := p.t.dial()
+	if err == nil && p.t.http2 {
+		p.log.add(Sent, "handshake", []byte(strings.Join(p.t.extendedConnect(r), "\r\n")))
+		conn, err = p.t.open(conn, r)
+	}
 	if err != nil {
 		err = fmt.Errorf("connecting failed: %w", err)
 		p.t.miss(err)
@@ -105,20 +110,21 @@ func (p *player) connect() error {
 	}
 	p.conn = conn
 	p.unwatch = context.AfterFunc(p.t.ctx, func() { conn.Close() })
-	r := p.c.handshake(p.t)
 	conn.SetReadDeadline(time.Now().Add(patienceInAll*p.t.patience + p.t.idle))
 	p.rc = newReceiver(conn, r.method, p.log)
 	go p.rc.run()
 	if p.c.connect {
 		return nil
 	}
-	text := r.String()
-	p.log.add(Sent, "handshake", []byte(text))
-	p.put([]byte(text))
-	if p.c.handmade {
-		return nil // a step looks at the answer, and the chop is for the handshake
+	if !p.t.http2 {
+		text := r.String()
+		p.log.add(Sent, "handshake", []byte(text))
+		p.put([]byte(text))
+		if p.c.handmade {
+			return nil // a step looks at the answer, and the chop is for the handshake
+		}
+		p.whole = len(text)
 	}
-	p.whole = len(text)
 	if p.c.joined {
 		return nil
 	}
@@ -127,14 +133,14 @@ func (p *player) connect() error {
 	return p.checkAnswer(p.awaitAnswer())
 }
 
-// checkAnswer demands a 101.
+// checkAnswer demands that the server accepts.
 func (p *player) checkAnswer(answer *http.Response) error {
 	switch {
 	case answer == nil:
 		err := fmt.Errorf("%s in place of an answer to the handshake", p.got(nil))
 		p.t.miss(err)
 		return err
-	case answer.StatusCode != http.StatusSwitchingProtocols:
+	case !accepted(answer):
 		return fmt.Errorf("the handshake was answered with %s", answer.Status)
 	}
 	return p.checkSwitch()
@@ -152,25 +158,16 @@ func (p *player) checkJoined() (done bool, err error) {
 	return false, p.checkAnswer(answer)
 }
 
-// checkSwitch checks a 101 (RFC 6455, section 4.1).
+// checkSwitch checks an answer that accepts (RFC 6455, section 4.1).
 func (p *player) checkSwitch() error {
 	h := p.answer.Header
 	r := p.c.handshake(p.t)
-	key := handshakeKey // of a request that the case makes itself, too
-	if keys := r.all("Sec-WebSocket-Key"); len(keys) > 0 {
-		key = keys[0]
+	err := checkTunnel(p.answer)
+	if !p.t.http2 {
+		err = checkUpgrade(p.answer, r)
 	}
-	if got, want := h.Values("Sec-WebSocket-Accept"), acceptKey(key); len(got) != 1 || got[0] != want {
-		return fmt.Errorf("4.2.2: Sec-WebSocket-Accept is %q, want %q", got, want)
-	}
-	if !p.answer.ProtoAtLeast(1, 1) {
-		return fmt.Errorf("RFC 9110, 15.2: a 101 in %s", p.answer.Proto)
-	}
-	if !strings.EqualFold(h.Get("Upgrade"), "websocket") {
-		return fmt.Errorf("4.2.2: Upgrade is %q, want websocket", h.Get("Upgrade"))
-	}
-	if !hasToken(h.Values("Connection"), "upgrade") {
-		return fmt.Errorf("4.2.2: Connection is %q, want Upgrade", h.Values("Connection"))
+	if err != nil {
+		return err
 	}
 	if chosen := h.Values("Sec-WebSocket-Protocol"); len(chosen) > 0 {
 		offered := strings.Split(strings.Join(r.all("Sec-WebSocket-Protocol"), ","), ",")
@@ -185,6 +182,28 @@ func (p *player) checkSwitch() error {
 		return err
 	}
 	close(p.rc.switched)
+	return nil
+}
+
+// checkUpgrade checks what a 101 has besides what was agreed on.
+func checkUpgrade(answer *http.Response, r *request) error {
+	h := answer.Header
+	key := handshakeKey // of a request that the case makes itself, too
+	if keys := r.all("Sec-WebSocket-Key"); len(keys) > 0 {
+		key = keys[0]
+	}
+	if got, want := h.Values("Sec-WebSocket-Accept"), acceptKey(key); len(got) != 1 || got[0] != want {
+		return fmt.Errorf("4.2.2: Sec-WebSocket-Accept is %q, want %q", got, want)
+	}
+	if !answer.ProtoAtLeast(1, 1) {
+		return fmt.Errorf("RFC 9110, 15.2: a 101 in %s", answer.Proto)
+	}
+	if !strings.EqualFold(h.Get("Upgrade"), "websocket") {
+		return fmt.Errorf("4.2.2: Upgrade is %q, want websocket", h.Get("Upgrade"))
+	}
+	if !hasToken(h.Values("Connection"), "upgrade") {
+		return fmt.Errorf("4.2.2: Connection is %q, want Upgrade", h.Values("Connection"))
+	}
 	return nil
 }
 
@@ -226,7 +245,7 @@ func (p *player) expectAnswer(outcomes []outcome) (done bool, err error) {
 	if answer == nil {
 		return p.over != nil, nil
 	}
-	if answer.StatusCode == http.StatusSwitchingProtocols {
+	if accepted(answer) {
 		err = p.checkSwitch()
 	}
 	// What follows is meant for the first outcome.

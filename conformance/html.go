@@ -28,7 +28,7 @@ var (
 		Pass:          "as the RFC demands and recommends",
 		Informational: "where the RFC says nothing",
 		NonStrict:     "allowed, though not best",
-		Unimplemented: "an extension the server does not have",
+		Unimplemented: "an extension the server does not have, or a case of HTTP/1.1 alone",
 		Fail:          "against the RFC",
 	}
 )

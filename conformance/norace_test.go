@@ -6,9 +6,11 @@ const largestCase = 1 << 30
 
 // servers are all that the library can do.
 var servers = []server{
-	{"tcp", "Messages", false},
-	{"tls", "Messages", true},
-	{"tcp, with Serve", "Serve", false},
-	{"tcp, with a Poller", "Poller", false},
-	{"tls, with a Poller", "Poller", true}, // which is Serve as well
+	{"tcp", "Messages", "tcp"},
+	{"tls", "Messages", "tls"},
+	{"http2", "Messages", "http2"},
+	{"tcp, with Serve", "Serve", "tcp"},
+	{"tcp, with a Poller", "Poller", "tcp"},
+	{"tls, with a Poller", "Poller", "tls"}, // which is Serve as well
+	{"http2 in the clear, with a Poller", "Poller", "h2c"},
 }

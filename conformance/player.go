@@ -307,8 +307,7 @@ func (p *player) flush() {
 // whether there was more to come. How the server closes is not what this case is
 // about.
 func (p *player) goodbye() error {
-	switched := p.answer != nil && p.answer.StatusCode == http.StatusSwitchingProtocols
-	if p.over != nil || !switched || len(p.open) > 0 {
+	if p.over != nil || p.answer == nil || !accepted(p.answer) || len(p.open) > 0 {
 		return nil
 	}
 	p.parting = true

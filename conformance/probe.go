@@ -46,6 +46,12 @@ const enoughMissed = 10
 
 // miss notes that a handshake, which was in order, came to nothing.
 func (t *target) miss(err error) {
+	// The deadline of a connection may be over a moment before that of the run, which
+	// is the reason for both.
+	if end, ok := t.ctx.Deadline(); ok && !time.Now().Before(end) {
+		<-t.ctx.Done()
+		return
+	}
 	if t.missed.Add(1) == enoughMissed {
 		why := fmt.Sprintf("the server is not there any more: the last %d handshakes came to nothing: %v", enoughMissed, err)
 		t.giveUp(errors.New(printable(why)))

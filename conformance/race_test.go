@@ -8,6 +8,7 @@ const largestCase = 6 << 20
 
 // servers are some, for the same reason.
 var servers = []server{
-	{"tls", "Messages", true},
-	{"tcp, with a Poller", "Poller", false},
+	{"tls", "Messages", "tls"},
+	{"tcp, with a Poller", "Poller", "tcp"},
+	{"http2, with a Poller", "Poller", "http2"},
 }

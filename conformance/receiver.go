@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/airlock-go/websocket/frame"
+	"github.com/airlock-go/websocket/internal/wstest"
 )
 
 // An event is something that came from the server.
@@ -48,7 +49,8 @@ const noStatus = 1005
 // receiver turns what comes into events, in a goroutine of its own.
 type receiver struct {
 	br     *bufio.Reader
-	method string // of the request that is answered
+	stream *wstest.H2Stream // over HTTP/2
+	method string           // of the request that is answered
 	log    *dialogue
 	events queue
 	stop   chan struct{} // closed when nobody waits for events any more
@@ -61,7 +63,7 @@ type receiver struct {
 	last   atomic.Int64 // when bytes of messages came last, in nanoseconds since log.start
 	inData bool         // a message is being read
 	volume int          // bytes received and inflated
-	is101  bool         // the answer was; frames follow
+	open   bool         // the answer has accepted; frames follow
 
 	// The message under way.
 	begun      bool
@@ -136,10 +138,13 @@ func (l lively) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func newReceiver(r io.Reader, method string, log *dialogue) *receiver {
+func newReceiver(conn net.Conn, method string, log *dialogue) *receiver {
 	rc := &receiver{method: method, log: log, stop: make(chan struct{}), switched: make(chan struct{})}
 	rc.events.more = make(chan struct{}, 1)
-	rc.br = bufio.NewReaderSize(lively{r, rc}, 64<<10)
+	rc.br = bufio.NewReaderSize(lively{conn, rc}, 64<<10)
+	if t, ok := conn.(tunnel); ok {
+		rc.stream = t.H2Stream
+	}
 	return rc
 }
 
@@ -150,8 +155,10 @@ func (rc *receiver) run() {
 		switch {
 		case n > maxFrames:
 			err = errFlood
-		case rc.is101:
+		case rc.open:
 			err = rc.readFrame()
+		case rc.stream != nil:
+			err = rc.readStreamAnswer()
 		default:
 			err = rc.readAnswer()
 		}
@@ -226,13 +233,18 @@ func (rc *receiver) readAnswer() error {
 		return violation(fmt.Sprintf("the server's answer is not HTTP: %v", err))
 	}
 	resp.Header = fields
+	return rc.answered(resp)
+}
+
+// answered delivers an answer, and reads its body if it refuses.
+func (rc *receiver) answered(resp *http.Response) error {
 	rc.log.add(Received, resp.Proto+" "+resp.Status, []byte(headerText(resp.Header)))
-	rc.is101 = resp.StatusCode == http.StatusSwitchingProtocols
-	if resp.StatusCode < 200 && !rc.is101 {
+	rc.open = accepted(resp)
+	if resp.StatusCode < 200 && !rc.open {
 		return nil
 	}
 	rc.events.put(event{kind: evAnswer, answer: resp})
-	if rc.is101 {
+	if rc.open {
 		return nil
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))

@@ -17,6 +17,11 @@ type Options struct {
 	// URL is that of the server: ws or wss.
 	URL string
 
+	// HTTP2 opens each WebSocket by an extended CONNECT (RFC 8441), on a connection
+	// of HTTP/2 that it has to itself: with TLS for wss, and otherwise in the clear,
+	// as the server is known to speak it. Cases about HTTP/1.1 are Unimplemented.
+	HTTP2 bool
+
 	// TLS is for wss. Nil: the certificates of the system are trusted.
 	TLS *tls.Config
 
@@ -131,6 +136,10 @@ func (c *Case) run(t *target) Result {
 			r.Verdict, r.Note, r.Dialogue, r.Chop = got.verdict, printable(got.note), got.lines, name
 		}
 		return r.Verdict < Unimplemented && t.ctx.Err() == nil
+	}
+	if t.http2 && c.needsHTTP1() {
+		keep("", trial{verdict: Unimplemented, note: errHTTP1.Error()})
+		return r
 	}
 	for _, how := range c.chops {
 		first := c.play(t, how, 1)

@@ -18,6 +18,7 @@ import (
 type target struct {
 	ctx    context.Context
 	tls    *tls.Config // nil: in the clear
+	http2  bool
 	addr   string
 	host   string // for the Host field
 	path   string
@@ -39,7 +40,7 @@ func newTarget(ctx context.Context, o *Options) (*target, error) {
 		return nil, fmt.Errorf(wrong+": %w", o.URL, err)
 	}
 	t := &target{
-		ctx: ctx, host: cmp.Or(o.Header.Get("Host"), u.Host), path: u.RequestURI(), dialer: new(net.Dialer).DialContext,
+		ctx: ctx, http2: o.HTTP2, host: cmp.Or(o.Header.Get("Host"), u.Host), path: u.RequestURI(), dialer: new(net.Dialer).DialContext,
 		patience: cmp.Or(o.Patience, 5*time.Second), grace: 250 * time.Millisecond, idle: cmp.Or(o.Idle, 2*time.Second),
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.Header)) {
@@ -59,6 +60,9 @@ func newTarget(ctx context.Context, o *Options) (*target, error) {
 		}
 		t.tls.ServerName = cmp.Or(t.tls.ServerName, u.Hostname())
 		t.tls.NextProtos = []string{"http/1.1"}
+		if t.http2 {
+			t.tls.NextProtos = []string{"h2"}
+		}
 	default:
 		return nil, fmt.Errorf(wrong, o.URL)
 	}

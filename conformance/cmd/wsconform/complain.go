@@ -32,6 +32,9 @@ func hint(err *conformance.ProbeError) string {
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
 		return "is the server running, and is this its port?"
 	}
+	if errors.Is(err, conformance.ErrNoExtendedConnect) {
+		return "a server of Go's net/http offers it when it is started with GODEBUG=http2xconnect=1 in the environment"
+	}
 	switch err.Status {
 	case 0:
 		return ""

@@ -42,6 +42,7 @@ func parseFlags(args []string, stderr io.Writer) (*config, error) {
 	f.DurationVar(&o.Patience, "patience", 0, "`time` that a server may say nothing when it ought to (default 5s)")
 	f.DurationVar(&o.Idle, "idle", 0, "`time` to wait where a server may end an idle connection (default 2s)")
 	f.DurationVar(&o.Limit, "limit", 0, "`time` that the whole run may take (default 10m)")
+	f.BoolVar(&o.HTTP2, "http2", false, "open WebSockets over HTTP/2 (extended CONNECT, RFC 8441)")
 	insecure := f.Bool("insecure", false, "accept every certificate")
 	f.Func("H", "a `field: value` for every handshake; may be given again", func(s string) error {
 		name, value, ok := strings.Cut(s, ":")

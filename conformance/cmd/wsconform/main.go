@@ -12,6 +12,7 @@
 //	-json report.json        everything, for programs; also -junit FILE
 //	-expect results.txt      every verdict has to be as it stands there
 //	-update                  writes that file instead
+//	-http2                   over HTTP/2, in the clear for ws (RFC 8441)
 //	-insecure                wss with any certificate
 //	-H 'Cookie: session=1'   a field for every handshake
 //

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -21,7 +22,10 @@ import (
 	"github.com/airlock-go/websocket/internal/wstest"
 )
 
-func TestMain(m *testing.M) { wstest.Main(m) }
+func TestMain(m *testing.M) {
+	wstest.WithExtendedConnect()
+	wstest.Main(m)
+}
 
 // echo sends back what answer makes of every message.
 func echo(answer func(string) string) http.HandlerFunc {
@@ -55,6 +59,7 @@ func serve(t *testing.T, h http.Handler, secure bool) (url string) {
 	t.Helper()
 	s := httptest.NewUnstartedServer(h)
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.EnableHTTP2 = true
 	if secure {
 		s.StartTLS()
 	} else {
@@ -108,7 +113,7 @@ func (r *ran) check(t *testing.T, status int, stdout, stderr string) {
 func TestStatus(t *testing.T) {
 	pattern, names := some(t, 3)
 	right, wrong := serve(t, echo(same), false), serve(t, echo(forgetful), false)
-	secure := serve(t, echo(same), true)
+	secure, forgetfulHTTP2 := serve(t, echo(same), true), serve(t, echo(forgetful), true)
 	for _, tt := range []struct {
 		name           string
 		args           []string
@@ -120,6 +125,8 @@ func TestStatus(t *testing.T) {
 		{"wrong, and told more", []string{"-v", wrong}, exitFailed, "s > handshake: \"GET / HTTP/1.1", ""},
 		{"one at a time", []string{"-parallel", "1", right}, exitFine, "3 cases in ", ""},
 		{"tls", []string{"-insecure", secure}, exitFine, "3 cases in ", ""},
+		{"http2", []string{"-insecure", "-http2", secure}, exitFine, "3 cases in ", ""},
+		{"http2, and told more", []string{"-insecure", "-http2", "-v", forgetfulHTTP2}, exitFailed, "s > handshake: \":method: CONNECT", ""},
 		{"a certificate that nobody knows", []string{secure}, exitNothing, "", "-insecure"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -155,6 +162,8 @@ func TestNothing(t *testing.T) {
 		{"no echo", []string{serve(t, echo(strings.ToUpper), false)}, []string{"IS ANYBODY THERE?", "every message back"}},
 		{"ws for wss", []string{strings.Replace(secure, "wss", "ws", 1)}, []string{"400", "wss://"}},
 		{"wss for ws", []string{strings.Replace(right, "ws", "wss", 1)}, []string{"ws://"}},
+		{"HTTP/2 without extended CONNECT", []string{"-http2", withoutConnect(t)}, []string{"does not offer", "GODEBUG=http2xconnect=1"}},
+		{"HTTP/2 where there is none", []string{"-http2", right}, []string{"speaks HTTP/1"}},
 		{"another scheme", []string{strings.Replace(right, "ws", "http", 1)}, []string{"http://", "ws://localhost:8080/"}},
 		{"no URL at all", []string{":"}, []string{`":"`}},
 		{"no host", []string{"ws:///"}, []string{"no host"}},
@@ -186,6 +195,31 @@ func TestNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// withoutConnect returns the URL of a server that speaks HTTP/2 as far as that it has
+// no settings.
+func withoutConnect(t *testing.T) (url string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		io.WriteString(conn, "\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+		io.Copy(io.Discard, conn)
+	})
+	t.Cleanup(func() {
+		l.Close()
+		serving.Wait()
+	})
+	return "ws://" + l.Addr().String() + "/"
 }
 
 // TestNames: -list tells what -run would play, and -h how to call.
