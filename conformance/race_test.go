@@ -10,5 +10,4 @@ const largestCase = 6 << 20
 var servers = []server{
 	{"tls", "Messages", "tls"},
 	{"tcp, with a Poller", "Poller", "tcp"},
-	{"http2, with a Poller", "Poller", "http2"},
 }
