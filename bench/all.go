@@ -91,6 +91,7 @@ func (r *runner) all() (string, error) {
 		{"idle", r.idle},
 		{"deflate", r.deflate},
 		{"deflate-memory", r.deflateMemory},
+		{"http2", r.http2},
 	} {
 		start := time.Now()
 		if err := step.run(); err != nil {

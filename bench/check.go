@@ -125,19 +125,40 @@ func serverFrame(first byte, p []byte) []byte {
 	return append([]byte{first, 126, byte(len(p) >> 8), byte(len(p))}, p...)
 }
 
-// checkDial connects to a new server, which lives on: that of gws spins when its
-// listener is closed.
+// checkDial connects to a new server. One in this process lives on: that of gws spins
+// when its listener is closed.
 func checkDial(l *Lib, cfg Config) (*client, error) {
-	ln, err := listenLoopback()
+	addr, stop, err := checkServe(l, cfg)
 	if err != nil {
 		return nil, err
 	}
-	go listenAndEcho(l.New(cfg), ln)
-	c, err := dial(l, ln.Addr().String(), upgradeRequest(cfg.Deflate, cfg.Subprotocols), cfg.Deflate, 64<<10)
-	if err == nil {
-		c.nc.SetDeadline(time.Now().Add(10 * time.Second))
+	d := dialer{lib: l, addr: addr, sockets: 1}
+	c, err := d.dial(l.request(cfg.Deflate, cfg.Subprotocols), cfg.Deflate, 64<<10)
+	if err != nil {
+		stop()
+		return nil, err
 	}
-	return c, err
+	c.server = stop
+	c.nc.SetDeadline(time.Now().Add(10 * time.Second))
+	return c, nil
+}
+
+// checkServe starts a server: in this process, or in one of its own if its environment
+// matters.
+func checkServe(l *Lib, cfg Config) (addr string, stop func(), err error) {
+	if l.Over == overHTTP2 {
+		p, err := startServer("", l, cfg)
+		if err != nil {
+			return "", nil, err
+		}
+		return p.Addr, p.stop, nil
+	}
+	ln, err := listenLoopback()
+	if err != nil {
+		return "", nil, err
+	}
+	go listenAndEcho(l.New(cfg), ln)
+	return ln.Addr().String(), func() {}, nil
 }
 
 func checkEcho(l *Lib) (string, error) {

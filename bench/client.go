@@ -9,12 +9,12 @@ import (
 	"io"
 	"net"
 	"strings"
-	"time"
 )
 
 const (
-	clientKey    = "dGhlIHNhbXBsZSBub25jZQ=="
-	clientAccept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+	clientKey       = "dGhlIHNhbXBsZSBub25jZQ=="
+	clientAccept    = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+	clientProtocols = "chat.v2, chat.v1"
 )
 
 // deflateOffers are the offers of permessage-deflate. That for takeover is the
@@ -36,7 +36,7 @@ func upgradeRequest(deflate string, protocols bool) []byte {
 		s += "Sec-WebSocket-Extensions: " + deflateOffers[deflate] + "\r\n"
 	}
 	if protocols {
-		s += "Sec-WebSocket-Protocol: chat.v2, chat.v1\r\n"
+		s += "Sec-WebSocket-Protocol: " + clientProtocols + "\r\n"
 	}
 	return []byte(s + "\r\n")
 }
@@ -48,6 +48,7 @@ type client struct {
 	raw      bool // the server echoes bytes, not messages
 	deflate  string
 	response string // of the handshake
+	server   func() // ends a server that is for this client alone; may be nil
 
 	buf  []byte // buf[r:w] is what was read and not yet used
 	r, w int
@@ -59,43 +60,16 @@ type client struct {
 	payload int64  // bytes of payload they stand for
 }
 
-// checkLoopback keeps all traffic on this machine.
-func checkLoopback(addr string) error {
-	a, err := net.ResolveTCPAddr("tcp", addr)
-	if err != nil {
-		return err
-	}
-	if !a.IP.IsLoopback() {
-		return fmt.Errorf("%s is not on the loopback", addr)
-	}
-	return nil
-}
-
-// dial connects and upgrades.
-func dial(lib *Lib, addr string, request []byte, deflate string, bufSize int) (*client, error) {
-	if err := checkLoopback(addr); err != nil {
-		return nil, err
-	}
-	nc, err := net.DialTimeout("tcp", addr, 10*time.Second)
-	if err != nil {
-		return nil, err
-	}
-	c := &client{nc: nc, raw: lib.Raw, deflate: deflate, buf: make([]byte, bufSize)}
-	if lib.NoHTTP {
-		return c, nil
-	}
-	nc.SetDeadline(time.Now().Add(10 * time.Second))
-	if err := c.handshake(request); err != nil {
-		nc.Close()
-		return nil, err
-	}
-	nc.SetDeadline(time.Time{})
-	return c, nil
-}
-
 var endOfHeader = []byte("\r\n\r\n")
 
 func (c *client) handshake(request []byte) error {
+	if s, ok := c.nc.(*h2Stream); ok {
+		fields, err := s.connect(request)
+		if err != nil {
+			return err
+		}
+		return c.checkFields(fields)
+	}
 	if _, err := c.nc.Write(request); err != nil {
 		return err
 	}
@@ -118,19 +92,22 @@ func (c *client) checkResponse(head []byte) error {
 	if !bytes.HasPrefix(head, []byte("HTTP/1.1 101 ")) || !bytes.Contains(head, []byte(": "+clientAccept+"\r\n")) {
 		return fmt.Errorf("bad handshake: %q", head)
 	}
-	c.response = string(head)
+	return c.checkFields(string(head))
+}
+
+func (c *client) checkFields(head string) error {
+	c.response = head
 	if c.deflate != noDeflate && !strings.Contains(c.response, "permessage-deflate") {
 		return fmt.Errorf("deflate not negotiated: %q", head)
 	}
 	return nil
 }
 
-// reset closes with a RST, which leaves no TIME_WAIT behind.
 func (c *client) reset() {
-	if t, ok := c.nc.(*net.TCPConn); ok {
-		t.SetLinger(0)
+	reset(c.nc)
+	if c.server != nil {
+		c.server()
 	}
-	c.nc.Close()
 }
 
 // need waits until n bytes are buffered.

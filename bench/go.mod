@@ -13,7 +13,10 @@ require (
 	golang.org/x/net v0.62.0
 )
 
-require github.com/molecule-man/go-brrr v1.0.1 // indirect
+require (
+	github.com/molecule-man/go-brrr v1.0.1 // indirect
+	golang.org/x/text v0.43.0 // indirect
+)
 
 require (
 	github.com/airlock-go/websocket v0.0.0

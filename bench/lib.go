@@ -11,7 +11,7 @@ import (
 
 // libs are the libraries, in the order of the tables.
 var libs = []*Lib{
-	&libAirlock, &libAirlockServe, &libAirlockPoller, &libAirlockKlauspost,
+	&libAirlock, &libAirlockServe, &libAirlockPoller, &libAirlockKlauspost, &libAirlockTLS, &libAirlockHTTP2,
 	&libGorilla, &libGorillaTuned,
 	&libCoder,
 	&libGobwas, &libGobwasRaw,
@@ -75,6 +75,8 @@ type Server struct {
 	ServeConn func(nc net.Conn, use func(Conn))
 	// Serve is for a library that owns its accept loop. It echoes.
 	Serve func(ln net.Listener) error
+	// TLS: the connections of Handle come over TLS, with HTTP/1.1 or HTTP/2.
+	TLS bool
 	// Prepare encodes a message once, to be sent to many connections. The
 	// returned functions send it and release it.
 	Prepare func(text bool, p []byte) (send func(Conn) error, done func())
@@ -91,6 +93,7 @@ type Lib struct {
 	New         func(Config) Server
 	UTF8        bool     // it checks that text is UTF-8
 	Deflate     []string // the modes it supports
+	Over        string   // what is between TCP and WebSocket, such as overTLS; such an entry is in the workload http2 only
 	DeflateOnly bool     // differs from another entry in how it compresses, and is measured in nothing else
 	Detach      bool     // it heeds Config.Detach
 	Returns     bool     // its handler returns wherever a handler may
@@ -99,6 +102,14 @@ type Lib struct {
 	Partial     bool     // does not deal with all frames, so it is compared but not as a peer
 	Raw         bool     // echoes bytes without WebSocket framing
 	NoHTTP      bool     // has no handshake either
+}
+
+// request is what a client of l opens a WebSocket with.
+func (l *Lib) request(deflate string, protocols bool) []byte {
+	if l.Over == overHTTP2 {
+		return connectRequest(deflate, protocols)
+	}
+	return upgradeRequest(deflate, protocols)
 }
 
 // in reports whether l is measured in a mode of permessage-deflate, or without.

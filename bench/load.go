@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -28,6 +29,8 @@ type loadSpec struct {
 	Deflate string
 	Depth   int    // echo: messages in flight on each connection; neighbour: on all of them
 	Offers  bool   // handshake: offer subprotocols and permessage-deflate
+	Sockets int    // on each HTTP/2 connection
+	Resume  bool   // handshake: sessions of TLS are resumed
 	Echoes  int    // idle and stalled: messages of each connection at first; if more than 1, all connections are busy at once
 	Profile string // echo and handshake: file for the server's CPU profile of the window
 }
@@ -43,7 +46,7 @@ var loads = map[string]func(*load) (metrics, error){
 
 type load struct {
 	loadSpec
-	lib *Lib
+	dialer
 }
 
 func cmdLoad(args []string) error {
@@ -67,7 +70,15 @@ func runLoad(spec loadSpec) (metrics, error) {
 	if run == nil {
 		return nil, fmt.Errorf("no load %q", spec.Load)
 	}
-	return run(&load{spec, lib})
+	return run(newLoad(spec, lib))
+}
+
+func newLoad(spec loadSpec, lib *Lib) *load {
+	l := &load{loadSpec: spec, dialer: dialer{lib: lib, addr: spec.Addr, sockets: max(1, spec.Sockets)}}
+	if spec.Resume {
+		l.resume = tls.NewLRUClientSessionCache(0)
+	}
+	return l
 }
 
 // control asks the server's control address.
@@ -191,7 +202,7 @@ func (l *load) open(n int, request []byte) ([]*client, error) {
 	var next atomic.Int64
 	err := together(min(n, 64), func(int) error {
 		for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-			c, err := dial(l.lib, l.Addr, request, l.Deflate, l.bufSize())
+			c, err := l.dial(request, l.Deflate, l.bufSize())
 			if err != nil {
 				next.Store(int64(n)) // the others need not go on
 				return err

@@ -16,7 +16,7 @@ type echoConn struct {
 // come back (with Depth, a batch at a time).
 func (l *load) echo() (metrics, error) {
 	msgs := l.messages()
-	clients, err := l.open(l.Conns, upgradeRequest(l.Deflate, false))
+	clients, err := l.open(l.Conns, l.lib.request(l.Deflate, false))
 	if err != nil {
 		return nil, err
 	}

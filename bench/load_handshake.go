@@ -5,13 +5,21 @@ import (
 	"sync/atomic"
 )
 
-// handshake connects, upgrades and closes, over and over.
+// handshake connects, upgrades and closes, over and over. Over HTTP/2 the connection is
+// there before.
 func (l *load) handshake() (metrics, error) {
 	offer := noDeflate
 	if l.Offers {
 		offer = takeover // as browsers do
 	}
-	request := upgradeRequest(offer, l.Offers)
+	request := l.lib.request(offer, l.Offers)
+	if l.lib.Over == overHTTP2 {
+		stays, err := l.dial(request, noDeflate, 1024) // and the HTTP/2 connection with it
+		if err != nil {
+			return nil, err
+		}
+		defer stays.reset()
+	}
 	var n atomic.Int64
 	var stop atomic.Bool
 	done := make(chan error, 1)
@@ -36,7 +44,7 @@ func (l *load) handshake() (metrics, error) {
 }
 
 func (l *load) shake(request []byte) error {
-	c, err := dial(l.lib, l.Addr, request, noDeflate, 1024)
+	c, err := l.dial(request, noDeflate, 1024)
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func (l *load) idle() (metrics, error) {
 }
 
 func (l *load) openAndEcho(n int, msgs []message) ([]*client, error) {
-	clients, err := l.open(n, upgradeRequest(l.Deflate, false))
+	clients, err := l.open(n, l.lib.request(l.Deflate, false))
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ const pageEvery = time.Millisecond
 // same server are busy. The next messages go out when those before have come back,
 // so that a server on one CPU has much to do, but never more than it can.
 func (l *load) neighbour() (metrics, error) {
-	clients, err := l.open(l.Conns, upgradeRequest(l.Deflate, false))
+	clients, err := l.open(l.Conns, l.lib.request(l.Deflate, false))
 	if err != nil {
 		return nil, err
 	}

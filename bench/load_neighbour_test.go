@@ -25,10 +25,10 @@ func neighbourOf(t *testing.T, get http.HandlerFunc) *load {
 	mux.HandleFunc("/stats", handleStats)
 	ctl := httptest.NewServer(mux)
 	t.Cleanup(ctl.Close)
-	return &load{loadSpec{
+	return newLoad(loadSpec{
 		Addr: strings.TrimPrefix(web.URL, "http://"), Ctl: strings.TrimPrefix(ctl.URL, "http://"),
 		Conns: 4, For: 20 * time.Millisecond, Size: 64, Kind: kindBinary, Depth: 2,
-	}, &libAirlock}
+	}, &libAirlock)
 }
 
 // TestNeighbourIsSeen: what a GET waits for shows.

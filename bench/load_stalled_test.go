@@ -22,10 +22,10 @@ func crowdOf(t *testing.T, change func(send func([]byte) int) func([]byte) int) 
 	go listenAndEcho(s, ln)
 	ctl := httptest.NewServer(handleBroadcast(change(s.Broadcast)))
 	t.Cleanup(ctl.Close)
-	return &load{loadSpec{
+	return newLoad(loadSpec{
 		Addr: ln.Addr().String(), Ctl: strings.TrimPrefix(ctl.URL, "http://"),
 		Conns: 20, For: 5 * stalledEvery, Size: 1 << 10, Kind: kindBinary, Echoes: 1,
-	}, &libAirlock}
+	}, &libAirlock)
 }
 
 // TestStalledIsSeen: a broadcast that is slow as long as somebody does not read has

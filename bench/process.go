@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 )
 
@@ -65,11 +66,13 @@ type process struct {
 	stdin io.Closer
 }
 
+// startServer starts a server, where net/http offers WebSocket over HTTP/2.
 func startServer(cpu string, l *Lib, cfg Config) (*process, error) {
 	cmd, err := self(cpu, "serve", serverSpec{l.Name, cfg})
 	if err != nil {
 		return nil, err
 	}
+	cmd.Env = append(os.Environ(), "GODEBUG="+strings.TrimPrefix(os.Getenv("GODEBUG")+",http2xconnect=1", ","))
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

@@ -132,6 +132,7 @@ func (r *report) markdown(ls []*Lib) string {
 	var b strings.Builder
 	b.WriteString(librariesTable(ls))
 	b.WriteString(r.glance())
+	b.WriteString(r.http2Glance())
 	for _, s := range sections {
 		b.WriteString(r.table(s))
 	}

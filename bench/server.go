@@ -88,6 +88,9 @@ func listenLoopback() (net.Listener, error) { return net.Listen("tcp", "127.0.0.
 // listenAndEcho serves by whichever way the library has.
 func listenAndEcho(s Server, ln net.Listener) {
 	echo := func(c Conn) { c.Run() }
+	if s.TLS {
+		ln = listenTLS(ln)
+	}
 	switch {
 	case s.Handle != nil:
 		serveHTTP(ln, func(w http.ResponseWriter, r *http.Request) { s.Handle(w, r, echo) })

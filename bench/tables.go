@@ -17,7 +17,10 @@ type section struct {
 }
 
 // base is the library that the ratios of a case are to.
-func base(name string) string {
+func base(workload, name string) string {
+	if workload == "http2" {
+		return libAirlockTLS.Name
+	}
 	if strings.Contains(name, takeover) && !strings.Contains(name, noTakeover) {
 		return takeoverBaseline
 	}
@@ -83,6 +86,13 @@ var sections = []section{
 	{"permessage-deflate: of that, what compression adds", "deflate-memory", "", []column{{"added", "", true}}},
 	{"permessage-deflate: bytes of an idle connection that was busy, resident after a collection", "deflate-memory", "", []column{{"rss", "", true}}},
 	{"permessage-deflate: bytes of an idle connection that was busy, resident before it", "deflate-memory", "", []column{{"rss_busy", "", true}}},
+
+	{"HTTP/2: echo, server CPU, µs a message", "http2", "echo/", cpu},
+	{"HTTP/2: echo, messages a second", "http2", "echo/", rate},
+	{"HTTP/2: echo, 99th percentile of the round trip, µs", "http2", "echo/", []column{{"p99_us", "", true}}},
+	{"HTTP/2: a new WebSocket", "http2", "handshake/", []column{{"server_us", "server µs", true}, {"per_s", "a second", true}}},
+	{"HTTP/2: idle WebSockets, bytes each, after a collection", "http2", "idle/",
+		[]column{{"rss", "resident", true}, {"heap", "heap", true}, {"stack", "stack", false}, {"goroutines", "goroutines", false}}},
 }
 
 // table is empty where nothing was measured.
@@ -119,7 +129,7 @@ func (r *report) cell(k key, c column) string {
 		return "-"
 	}
 	text := number(median(rounds))
-	if ratio := r.ratio(k, c.metric, base(k.name)); c.ratio && ratio != 0 {
+	if ratio := r.ratio(k, c.metric, base(k.workload, k.name)); c.ratio && ratio != 0 {
 		text += fmt.Sprintf(" (%.2f)", ratio)
 	}
 	return text

@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// in are the libraries that are measured in a mode of permessage-deflate.
+// in are the libraries that are measured in a mode of permessage-deflate, over TCP.
 func (r *runner) in(mode string) []*Lib {
-	return libsWhich(r.libs, func(l *Lib) bool { return l.in(mode) })
+	return libsWhich(r.libs, func(l *Lib) bool { return l.Over == "" && l.in(mode) })
 }
 
 // handshake: TCP connect, upgrade, close.
@@ -73,7 +73,7 @@ func (r *runner) echo() error {
 // micro: the benchmarks in process.
 func (r *runner) micro() error {
 	spec := microSpec{Run: r.match.String(), Rounds: r.Rounds, Time: r.MicroSlice, Profiles: r.profiles}
-	for _, l := range r.libs {
+	for _, l := range libsWhich(r.libs, func(l *Lib) bool { return l.Over == "" }) {
 		spec.Libs = append(spec.Libs, l.Name)
 	}
 	return output(r.on(serverCPU), "micro", spec, r.rep.add)
