@@ -27,6 +27,7 @@ const (
 	polled   = " airlock-poller"
 	plugged  = " airlock-klauspost"
 	floors   = " hijack-only raw-tcp"
+	carried  = "airlock airlock-tls airlock-http2"
 )
 
 // tiny settings show that everything works, and nothing else.
@@ -67,6 +68,12 @@ func TestWorkloads(t *testing.T) {
 		{"deflate-memory", "no-takeover", deflates},
 		{"deflate-memory", "takeover", keeps + polled},
 		{"deflate-memory", "takeover-4KiB", limits},
+		{"http2", "echo/64B", carried},
+		{"http2", "echo/16KiB", carried},
+		{"http2", "handshake/full", carried},
+		{"http2", "handshake/resumed", carried},
+		{"http2", "idle/100 a connection", carried},
+		{"http2", "idle/detached", "airlock airlock-tls"},
 	}
 	var names []string
 	for _, w := range workloads {
@@ -92,7 +99,12 @@ func TestWorkloads(t *testing.T) {
 			t.Errorf("there is no table %q", s.title)
 		}
 	}
-	if !strings.Contains(text, "\n### Airlock at a glance\n") || strings.Contains(text, "NaN") {
+	for _, title := range []string{"Airlock at a glance", "HTTP/2 at a glance"} {
+		if !strings.Contains(text, "\n### "+title+"\n") {
+			t.Errorf("there is no table %q", title)
+		}
+	}
+	if strings.Contains(text, "NaN") {
 		t.Errorf("something is wrong with\n%s", text)
 	}
 }
@@ -109,7 +121,7 @@ func checkFigures(t *testing.T, r *runner, k key) {
 			rounds := r.rep.rounds[k][c.metric]
 			want := r.Rounds
 			switch {
-			case k.workload == "idle" || k.workload == "deflate-memory":
+			case k.workload == "idle" || k.workload == "deflate-memory" || strings.HasPrefix(k.name, "idle/"):
 				want = r.WeighIns
 			case c.metric == "io" && floor:
 				want = 0

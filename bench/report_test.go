@@ -90,6 +90,37 @@ func TestGlance(t *testing.T) {
 	}
 }
 
+func TestHTTP2Glance(t *testing.T) {
+	r := new(report)
+	if got := r.http2Glance(); got != "" {
+		t.Errorf("nothing was measured, and the table is\n%s", got)
+	}
+	for _, f := range []figures{
+		{"http2", "echo/64B", "airlock", metrics{"server_us": 2}},
+		{"http2", "echo/64B", "airlock-tls", metrics{"server_us": 4}},
+		{"http2", "echo/64B", "airlock-http2", metrics{"server_us": 8}},
+		{"http2", "echo/1KiB", "airlock-tls", metrics{"server_us": 4}},
+		{"http2", "idle/1", "airlock-http2", metrics{"memory": 1000, "rss": 2000}},
+	} {
+		r.add(f)
+	}
+	got := squeeze(r.http2Glance())
+	for _, want := range []string{
+		"| echo, 64B | server CPU | 8.00 µs | 2.00 | 4.00 |",
+		"| idle, 1 | heap and stack | 1000 B | - | - | | idle, 1 | resident | 2000 B | - | - |",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no line %q in\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "1KiB") {
+		t.Errorf("without HTTP/2:\n%s", got)
+	}
+	if got := squeeze(r.table(section{"A title", "http2", "echo/", cpu})); !strings.Contains(got, "| airlock-http2 | 8.00 (2.00) |") {
+		t.Errorf("ratios are not to TLS:\n%s", got)
+	}
+}
+
 func TestInterleave(t *testing.T) {
 	var order []string
 	err := interleave(3, []string{"A", "B", "C"}, func(s string) error {

@@ -89,10 +89,10 @@ var sections = []section{
 
 	{"HTTP/2: echo, server CPU, µs a message", "http2", "echo/", cpu},
 	{"HTTP/2: echo, messages a second", "http2", "echo/", rate},
-	{"HTTP/2: echo, 99th percentile of the round trip, µs", "http2", "echo/", []column{{"p99_us", "", true}}},
 	{"HTTP/2: a new WebSocket", "http2", "handshake/", []column{{"server_us", "server µs", true}, {"per_s", "a second", true}}},
-	{"HTTP/2: idle WebSockets, bytes each, after a collection", "http2", "idle/",
-		[]column{{"rss", "resident", true}, {"heap", "heap", true}, {"stack", "stack", false}, {"goroutines", "goroutines", false}}},
+	{"HTTP/2: bytes of an idle WebSocket, heap + stack after a collection", "http2", "idle/", []column{{"memory", "", true}}},
+	{"HTTP/2: bytes of an idle WebSocket, resident after a collection", "http2", "idle/", []column{{"rss", "", true}}},
+	{"HTTP/2: goroutines of an idle WebSocket", "http2", "idle/", []column{{"goroutines", "", false}}},
 }
 
 // table is empty where nothing was measured.
