@@ -254,6 +254,8 @@ func (s *hijacked) Abort() error {
 
 func (s *hijacked) Descriptor() syscall.RawConn { return s.descriptor }
 
+func (s *hijacked) Lends() bool { return s.descriptor != nil }
+
 func (s *hijacked) ReadBuffer(wait bool) (*buffer, int, error) {
 	if len(s.early) > 0 {
 		b := buffers.Get().(*buffer)

@@ -17,7 +17,7 @@ func (c *Conn) fill(ctx context.Context) error {
 	switch {
 	case rd.buf != nil:
 		p = rd.buf[copy(rd.buf[:], rd.buf[rd.lo:][:rd.hi]):]
-	case c.stream.Descriptor() == nil:
+	case !c.stream.Lends():
 		rd.buf = buffers.Get().(*buffer)
 		p = rd.buf[:]
 	}

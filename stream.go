@@ -39,15 +39,18 @@ type stream interface {
 	// the bytes it reports, and WriteBuffers is a single system call.
 	Direct() bool
 
-	// Descriptor returns the socket that is read from, or nil where other layers
-	// lie between, or there is none. The methods that follow are for streams with
-	// a descriptor.
-	Descriptor() syscall.RawConn
+	// Lends reports whether there is ReadBuffer, as there is with a descriptor.
+	Lends() bool
 
 	// ReadBuffer is like Read, to a buffer from the pool. While it waits it needs
 	// none. If it is not to wait, it returns netpoll.ErrNotReady when there is
 	// nothing to read yet.
 	ReadBuffer(wait bool) (*buffer, int, error)
+
+	// Descriptor returns the socket that is read from, or nil where other layers
+	// lie between, or there is none. The methods that follow are for streams with
+	// a descriptor.
+	Descriptor() syscall.RawConn
 
 	// TryRead is Read, but does not wait: it returns netpoll.ErrNotReady, too.
 	TryRead(p []byte) (int, error)

@@ -150,7 +150,8 @@ func (t *tunnel) WriteBuffers(*net.Buffers) (int64, error) { return 0, errors.Er
 func (t *tunnel) Outlives() bool                           { return false }
 func (t *tunnel) Direct() bool                             { return false }
 func (t *tunnel) Descriptor() syscall.RawConn              { return nil }
-func (t *tunnel) ReadBuffer(bool) (*buffer, int, error)    { return nil, 0, errors.ErrUnsupported }
+func (t *tunnel) Lends() bool                              { return true }
+func (t *tunnel) ReadBuffer(bool) (*buffer, int, error)    { return t.in.readBuffer() }
 func (t *tunnel) TryRead([]byte) (int, error)              { return 0, errors.ErrUnsupported }
 func (t *tunnel) TryWrite([]byte) int                      { return 0 }
 
@@ -243,22 +244,46 @@ func (in *inlet) deliver(p []byte, err error) bool {
 func (in *inlet) read(p []byte) (int, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	if err := in.await(len(p)); err != nil {
+		return 0, err
+	}
+	return in.take(p), nil
+}
+
+// readBuffer is read to a buffer of the pool, which it takes when there is something to
+// read.
+func (in *inlet) readBuffer() (*buffer, int, error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if err := in.await(1); err != nil {
+		return nil, 0, err
+	}
+	b := buffers.Get().(*buffer)
+	return b, in.take(b[:]), nil
+}
+
+// await waits until there is something for a read of n bytes; in.mu is held.
+func (in *inlet) await(n int) error {
 	for ; ; in.changed.Wait() {
 		switch {
 		case in.closed != nil:
-			return 0, in.closed
+			return in.closed
 		case in.limit.passed():
-			return 0, os.ErrDeadlineExceeded
-		case len(in.data) > 0 || len(p) == 0:
-			n := copy(p, in.data)
-			if in.data = in.data[n:]; len(in.data) == 0 {
-				in.changed.Broadcast()
-			}
-			return n, nil
+			return os.ErrDeadlineExceeded
+		case len(in.data) > 0 || n == 0:
+			return nil
 		case in.err != nil && !in.held:
-			return 0, in.err
+			return in.err
 		}
 	}
+}
+
+func (in *inlet) take(p []byte) int {
+	n := copy(p, in.data)
+	if in.data = in.data[n:]; len(in.data) == 0 {
+		in.changed.Broadcast()
+	}
+	return n
 }
 
 func (in *inlet) setDeadline(at time.Time) {
