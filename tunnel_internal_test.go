@@ -599,12 +599,14 @@ var writesClosed = []tunnelRow{
 		busy := make(chan struct{})
 		w := begin(func() (int, error) { return 0, s.write(func() error { <-busy; return nil }) })
 		synctest.Wait()
-		a := begin(ending(s.Abort))
+		a, again := begin(ending(s.Abort)), begin(ending(s.Abort))
 		time.Sleep(time.Hour)
 		waits(t, "Abort", a)
+		waits(t, "Abort", again)
 		close(busy)
 		want(t, "Write", w, 0, net.ErrClosed, time.Hour)
 		want(t, "Abort", a, 0, nil, time.Hour)
+		want(t, "Abort", again, 0, nil, time.Hour)
 	}, 1},
 }
 
@@ -615,8 +617,10 @@ func TestTunnelRequestEnds(t *testing.T) { runTunnels(t, requestEnds) }
 var requestEnds = []tunnelRow{
 	{"a late Write", func(t *testing.T, s *tunnelTest) {
 		s.end()
-		s.response.over = true
 		want(t, "Write", s.beginWrite("abc"), 0, errTunnelEnded, 0)
+		if s.response.sent != nil {
+			t.Errorf("sent %q", s.response.sent)
+		}
 		s.Abort()
 		want(t, "Write", s.beginWrite("abc"), 0, net.ErrClosed, 0)
 	}, 0},
@@ -670,8 +674,12 @@ var requestEnds = []tunnelRow{
 		want(t, "Write", w, 0, os.ErrDeadlineExceeded, time.Second)
 	}, 1},
 	{"after Close", func(t *testing.T, s *tunnelTest) {
+		s.SetDeadline(after(sec))
 		s.Close()
 		s.end()
+		if !s.in.limit.at.IsZero() || !s.out.limit.at.IsZero() {
+			t.Error("timers keep all this in memory")
+		}
 	}, 0},
 }
 
