@@ -655,4 +655,8 @@ func TestConnectAddresses(t *testing.T) {
 	if a := c.LocalAddr(); a != local.LocalAddr() {
 		t.Errorf("LocalAddr = %v, want %v", a, local.LocalAddr())
 	}
+	// Both ends are in the same network, which with HTTP/3 is that of UDP.
+	if a := c.RemoteAddr(); a.Network() != local.LocalAddr().Network() {
+		t.Errorf("the network of RemoteAddr = %s, want %s", a.Network(), local.LocalAddr().Network())
+	}
 }
