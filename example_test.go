@@ -73,6 +73,40 @@ func ExampleUpgrade_mux() {
 	// hello
 }
 
+// A server whose WebSockets may come over HTTP/1.1 and HTTP/2 alike. For HTTP/2 the
+// process has to be started with GODEBUG=http2xconnect=1 in its environment.
+func ExampleUpgrade_http2() {
+	subscribe := func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Upgrade(w, r, nil)
+		if err != nil {
+			return
+		}
+		go echoAll(c)
+		<-c.Done() // over HTTP/2 the connection lasts no longer than its handler
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/subscribe", subscribe) // not "GET /subscribe": over HTTP/2 the method is CONNECT
+	server := &http.Server{
+		Handler: mux,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          250,       // requests and WebSockets of a connection, together
+			MaxReceiveBufferPerConnection: 4 << 20,   // more than a stream has, so that one that nobody reads
+			MaxReceiveBufferPerStream:     256 << 10, // does not stall those beside it
+		},
+	}
+	server.ListenAndServeTLS("cert.pem", "key.pem")
+}
+
+// echoAll echoes until the end of c.
+func echoAll(c *websocket.Conn) {
+	defer c.CloseNow()
+	for m, err := range c.Messages(context.Background()) {
+		if err != nil || c.Write(context.Background(), m.Type, m.Data) != nil {
+			return
+		}
+	}
+}
+
 // Two versions of a protocol, the newer by preference. A client that speaks
 // neither is connected without a subprotocol, which this server does not want;
 // RequireSubprotocol would refuse it with 501.

@@ -6,4 +6,7 @@ import (
 	"github.com/airlock-go/websocket/internal/wstest"
 )
 
-func TestMain(m *testing.M) { wstest.Main(m) }
+func TestMain(m *testing.M) {
+	wstest.WithExtendedConnect()
+	wstest.Main(m)
+}
