@@ -122,18 +122,22 @@ const (
 )
 
 // Upgrade answers the opening handshake of the WebSocket Protocol (RFC 6455,
-// section 4.2) inside an HTTP handler and returns the connection.
+// section 4.2; over HTTP/2 and HTTP/3, RFC 8441 and RFC 9220) inside an HTTP handler
+// and returns the connection.
 //
 // A request that is no valid handshake, that comes from a foreign origin, or
 // that opts refuse, has been answered when Upgrade returns an error: the
 // handler has nothing to do but to return. That error is a *HandshakeError,
-// unless the connection broke while 101 was being written.
+// unless the connection broke while the response was being written.
 //
 // Fields set on w.Header() go into the response: session cookies, request ids.
 // The response must not have been begun, and w must lead to net/http's own
 // ResponseWriter, by being it or through Unwrap; http.TimeoutHandler's does not.
 //
-// The Conn lives on when the handler returns, whereas r.Context() ends then.
+// Over HTTP/1.1 the Conn lives on when the handler returns, whereas r.Context() ends
+// then. Over HTTP/2 and HTTP/3 it ends with the handler, or with r.Context(): the handler
+// defers CloseNow, or does not return before the end, which Serve, [Poller.Serve] and
+// Done wait for. A write that is under way while it returns is a data race in net/http.
 // Whoever owns the Conn has to read from it (Read, Serve, CloseRead and so on),
 // for that is what answers pings and notices the end, and to close it.
 func Upgrade(w http.ResponseWriter, r *http.Request, opts *Options) (*Conn, error) {

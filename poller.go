@@ -100,7 +100,8 @@ func NewPoller(opts *PollerOptions) (*Poller, error) {
 }
 
 // Serve has h called with what happens on c, as [Conn.Serve] has, and returns at
-// once. The HTTP handler may return then, and net/http's memory for it is freed.
+// once. The HTTP handler may return then, and net/http's memory for it is freed. (Over
+// HTTP/2 and HTTP/3, where the connection ends with the handler, Serve returns at the end.)
 // Once it is called, the connection belongs to the Poller, and nobody else should
 // read from it. What comes while the connection is being closed is dropped.
 //

@@ -34,7 +34,8 @@ type Handler interface {
 // Serve reads messages and gives them to h until the connection ends, in this
 // goroutine: in the HTTP handler itself, or with "go c.Serve(h)" in another, so
 // that the handler can return and net/http's memory for it is freed. The
-// connection has ended when Serve returns.
+// connection has ended when Serve returns. Over HTTP/2 and HTTP/3 the handler has to
+// stay, so there it is called without "go".
 //
 // Serve returns nil after a close with CloseNormal, CloseGoingAway or
 // CloseNoStatus, and otherwise what OnClose got.
