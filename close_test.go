@@ -514,7 +514,7 @@ func TestLost(t *testing.T) {
 		wstest.OnEach(t, func(t *testing.T, connect wstest.Connect) {
 			c, p := connect(t, nil)
 			p.SendFrame(frame.Text, false, "unfinished")
-			p.Close()
+			p.CloseWrite() // Close resets a stream of HTTP/2
 			_, _, err := c.Read(t.Context())
 			if !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Errorf("got %v", err)

@@ -18,8 +18,12 @@ import (
 func TestConnTellsAboutItself(t *testing.T) {
 	wstest.OnEach(t, func(t *testing.T, connect wstest.Connect) {
 		c, p := connect(t, nil)
-		if got := c.Protocol(); got != "HTTP/1.1" {
-			t.Errorf("Protocol: got %q", got)
+		want := "HTTP/1.1"
+		if _, ok := p.Conn.(*wstest.H2Stream); ok {
+			want = "HTTP/2.0"
+		}
+		if got := c.Protocol(); got != want {
+			t.Errorf("Protocol: got %q, want %q", got, want)
 		}
 		if got := c.Subprotocol(); got != "" {
 			t.Errorf("Subprotocol: got %q", got)

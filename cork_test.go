@@ -647,7 +647,7 @@ func TestCorkEverywhere(t *testing.T) {
 		serve func(c *websocket.Conn, h websocket.Handler)
 	}{
 		{"Serve", func(c *websocket.Conn, h websocket.Handler) { go c.Serve(h) }},
-		{"Poller", func(c *websocket.Conn, h websocket.Handler) { poller.Serve(c, h) }},
+		{"Poller", func(c *websocket.Conn, h websocket.Handler) { go poller.Serve(c, h) }}, // over HTTP/2 it stays
 	} {
 		t.Run(way.name, func(t *testing.T) {
 			wstest.OnEach(t, func(t *testing.T, connect wstest.Connect) {

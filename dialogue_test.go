@@ -213,7 +213,7 @@ func TestResume(t *testing.T) {
 	for _, transport := range []struct {
 		name    string
 		connect wstest.Connect
-	}{{"tcp", wstest.TCP}, {"tls", wstest.TLS}} {
+	}{{"tcp", wstest.TCP}, {"tls", wstest.TLS}, {"http2", wstest.HTTP2Stream}} {
 		t.Run(transport.name, func(t *testing.T) {
 			for _, d := range all {
 				t.Run(d.Name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ func OnEach(t *testing.T, test func(t *testing.T, connect Connect)) {
 		{"memory", Memory},
 		{"tcp", TCP},
 		{"tls", TLS},
+		{"http2", HTTP2Stream},
 	} {
 		t.Run(transport.name, func(t *testing.T) { test(t, transport.connect) })
 	}
@@ -114,8 +116,13 @@ func TLS(t testing.TB, opts *websocket.Options) (*websocket.Conn, *Peer) {
 	return NewServer(t, opts, Secure).Connect()
 }
 
+// HTTP2Stream is TCP with a stream of HTTP/2. Closing the peer resets it.
+func HTTP2Stream(t testing.TB, opts *websocket.Options) (*websocket.Conn, *Peer) {
+	return NewServer(t, opts, Streams).Connect()
+}
+
 // Server is a net/http server on the loopback whose handler calls Upgrade and
-// returns. It is for one test.
+// returns, or over HTTP/2 waits for the end of the connection. It is for one test.
 type Server struct {
 	t     testing.TB
 	http  *httptest.Server
@@ -125,6 +132,17 @@ type Server struct {
 
 // Secure is for NewServer: the server speaks TLS.
 func Secure(s *httptest.Server) { s.TLS = new(tls.Config) }
+
+// Streams is for NewServer: the server speaks HTTP/2 and nothing else.
+func Streams(s *httptest.Server) {
+	s.Config.Protocols = new(http.Protocols)
+	if s.TLS != nil {
+		s.EnableHTTP2 = true
+		s.Config.Protocols.SetHTTP2(true)
+	} else {
+		s.Config.Protocols.SetUnencryptedHTTP2(true)
+	}
+}
 
 // NewServer starts a server, which is closed when the test ends. It logs nothing,
 // unless configure says so.
@@ -150,15 +168,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.t.Errorf("upgrade: %v", err)
 	}
 	s.conns <- c
+	if c != nil && r.ProtoMajor > 1 {
+		<-c.Done()
+	}
 }
 
 // Connect makes a connection, one at a time. The peer sends early together with its
 // handshake.
 func (s *Server) Connect(early ...byte) (*websocket.Conn, *Peer) {
 	s.t.Helper()
-	p := s.dial()
-	p.Send(append([]byte(Handshake(offer(s.opts)...)), early...)...)
-	p.readResponse()
+	p := s.knock(early)
 	c := <-s.conns
 	if c == nil {
 		s.t.FailNow()
@@ -170,7 +189,64 @@ func (s *Server) Connect(early ...byte) (*websocket.Conn, *Peer) {
 	return c, p
 }
 
-func (s *Server) dial() *Peer {
+// knock makes a connection as far as the client's end is concerned.
+func (s *Server) knock(early []byte) *Peer {
+	s.t.Helper()
+	if s.http.Config.Protocols != nil {
+		stream := s.Open(s.DialHTTP2(), early...)
+		s.response(stream)
+		return NewPeer(s.t, stream, nil)
+	}
+	p := NewPeer(s.t, s.dial(), nil)
+	p.Send(append([]byte(Handshake(offer(s.opts)...)), early...)...)
+	p.readResponse()
+	return p
+}
+
+// DialHTTP2 makes a connection of HTTP/2, which is closed when the test ends.
+func (s *Server) DialHTTP2() *H2 {
+	s.t.Helper()
+	h, err := HTTP2(s.dial("h2"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(h.Close)
+	return h
+}
+
+// Open opens a stream with an extended CONNECT, behind which the client sends early.
+func (s *Server) Open(h *H2, early ...byte) *H2Stream {
+	s.t.Helper()
+	fields := []string{":method: CONNECT", ":protocol: websocket", ":scheme: http", ":authority: " + HandshakeHost, ":path: /chat", "sec-websocket-version: 13"}
+	for _, field := range offer(s.opts) {
+		name, value, _ := strings.Cut(field, ":")
+		fields = append(fields, strings.ToLower(name)+":"+value)
+	}
+	stream, err := h.Open(false, fields...)
+	if err == nil && len(early) > 0 {
+		_, err = stream.Write(early)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return stream
+}
+
+func (s *Server) response(stream *H2Stream) {
+	s.t.Helper()
+	status, _, err := stream.Response()
+	if err != nil {
+		s.t.Fatalf("peer: response: %v", err)
+	}
+	if status != http.StatusOK {
+		body, _ := io.ReadAll(stream)
+		s.t.Fatalf("peer: got %d: %s", status, body)
+	}
+}
+
+// dial connects to the server. Over TLS it asks for one of the protocols, if there are
+// any.
+func (s *Server) dial(protocols ...string) net.Conn {
 	s.t.Helper()
 	addr := s.http.Listener.Addr()
 	conn, err := net.Dial(addr.Network(), addr.String())
@@ -180,10 +256,10 @@ func (s *Server) dial() *Peer {
 	if s.http.TLS != nil {
 		roots := x509.NewCertPool()
 		roots.AddCert(s.http.Certificate())
-		conn = tls.Client(conn, &tls.Config{RootCAs: roots, ServerName: "example.com"})
+		conn = tls.Client(conn, &tls.Config{RootCAs: roots, ServerName: "example.com", NextProtos: protocols})
 	}
 	if err := conn.SetDeadline(time.Now().Add(Patience)); err != nil {
 		s.t.Fatal(err)
 	}
-	return NewPeer(s.t, conn, nil)
+	return conn
 }
