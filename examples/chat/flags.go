@@ -14,6 +14,7 @@ import (
 
 type config struct {
 	addr    string
+	tls     bool
 	options websocket.Options
 }
 
@@ -31,6 +32,7 @@ func parseFlags(args []string) (config, error) {
 	fs := flag.NewFlagSet("chat", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // main prints the error
 	fs.StringVar(&cfg.addr, "addr", "127.0.0.1:8080", "`host:port` to listen on; port 0 takes a free one")
+	fs.BoolVar(&cfg.tls, "tls", false, "serve https and wss, with a self-signed certificate")
 	fs.Func("origins", "foreign `origins` whose pages may connect, as https://a.example,https://b.example", func(s string) error {
 		cfg.options.TrustedOrigins = strings.FieldsFunc(s, func(c rune) bool { return c == ',' || c == ' ' })
 		return nil

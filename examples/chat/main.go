@@ -8,8 +8,12 @@
 // was typed meanwhile.
 //
 //	-addr :9000                 another address; port 0 takes a free one
+//	-tls                        https and wss, with a self-signed certificate
 //	-origins https://a.example  pages from there may connect as well
 //	-people 50                  no more than 50 at a time; others may try again
+//
+// With -tls and GODEBUG=http2xconnect=1 in the environment, pages chat over HTTP/2;
+// docs/http2.md tells more.
 //
 // protocol.go is what the page and the server say to each other, room.go is who
 // is here and who gets what, and visit.go, the file to read first, is the life
@@ -19,6 +23,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	_ "embed"
 	"errors"
 	"flag"
@@ -55,25 +60,39 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	s := &server{options: &cfg.options, ctx: ctx}
+	web := &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second}
+
+	scheme, serve := "http", web.Serve
+	if cfg.tls {
+		cert, err := selfSigned(cfg.host())
+		if err != nil {
+			return err
+		}
+		web.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
+		scheme, serve = "https", func(l net.Listener) error { return web.ServeTLS(l, "", "") }
+	}
 	l, err := net.Listen("tcp", cfg.addr)
 	if err != nil {
 		return err
 	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	fmt.Fprintf(stdout, "listening on http://%s/\n", net.JoinHostPort(cfg.host(), port))
+	fmt.Fprintf(stdout, "listening on %s://%s/\n", scheme, net.JoinHostPort(cfg.host(), port))
+	if cfg.tls {
+		fmt.Fprintf(stdout, "the certificate is self-signed; WebSockets %s\n", offered())
+	}
 
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	s := &server{options: &cfg.options, ctx: ctx}
-	web := &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() {
-		served <- web.Serve(l)
+		served <- serve(l)
 		stop()
 	}()
 	<-ctx.Done()
 
-	// The group has the WebSockets, of which web knows nothing any more.
+	// The group ends the WebSockets. Over HTTP/1.1, web knows nothing of them any
+	// more; over HTTP/2 it waits for them.
 	grace, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
 	var both sync.WaitGroup
@@ -89,6 +108,15 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 	return nil
+}
+
+// offered says over which versions of HTTP a WebSocket can be opened. net/http looks
+// for this setting in the environment, too, and when the process starts.
+func offered() string {
+	if strings.Contains(os.Getenv("GODEBUG"), "http2xconnect=1") {
+		return "may use HTTP/1.1 and HTTP/2 (extended CONNECT is offered)"
+	}
+	return "use HTTP/1.1 (GODEBUG=http2xconnect=1 in the environment has extended CONNECT offered, for HTTP/2)"
 }
 
 type server struct {
@@ -118,8 +146,9 @@ func (s *server) serveChat(w http.ResponseWriter, r *http.Request) {
 		log.Printf("%s: %v", r.RemoteAddr, err)
 		return // the client has been told
 	}
+	// Without go: over HTTP/2 the connection lives as long as its handler.
 	s.room.visit(s.ctx, conn)
-	log.Printf("%s: %v", r.RemoteAddr, conn.Err())
+	log.Printf("%s: %s: %v", r.RemoteAddr, conn.Protocol(), conn.Err())
 }
 
 //go:embed page.html

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
@@ -21,12 +23,18 @@ import (
 	"github.com/airlock-go/websocket/internal/wstest"
 )
 
-func TestMain(m *testing.M) { wstest.Main(m) }
+func TestMain(m *testing.M) {
+	wstest.WithExtendedConnect()
+	wstest.Main(m)
+}
 
 // running is a run of the program.
 type running struct {
 	t      *testing.T
+	http2  bool   // the version of HTTP that connect uses
+	origin string // its URL without the last slash
 	host   string // with the port
+	note   string // what it said besides its URL
 	cancel context.CancelFunc
 	stdout *bufio.Reader
 	log    bytes.Buffer
@@ -52,11 +60,16 @@ func start(t *testing.T, args ...string) *running {
 	if err != nil {
 		t.Fatalf("no line on standard output: %v", err)
 	}
-	m := regexp.MustCompile(`^listening on http://(.*)/\n$`).FindStringSubmatch(line)
+	m := regexp.MustCompile(`^listening on (https?://(.*))/\n$`).FindStringSubmatch(line)
 	if m == nil {
 		t.Fatalf("standard output begins with %q", line)
 	}
-	p.host = m[1]
+	p.origin, p.host = m[1], m[2]
+	if p.secure() {
+		if p.note, err = p.stdout.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return p
 }
 
@@ -77,15 +90,31 @@ func (p *running) stop() string {
 	return p.log.String()
 }
 
-// request sends what wstest.Handshake makes of the edits to /ws, and returns the
-// answer and the connection.
-func (p *running) request(edits ...string) (*client, *http.Response) {
+func (p *running) secure() bool { return strings.HasPrefix(p.origin, "https:") }
+
+// dial opens a connection, over TLS if the program speaks it. What that is to carry
+// is one of protocols, or HTTP/1.1 if there are none.
+func (p *running) dial(protocols ...string) net.Conn {
 	p.t.Helper()
-	conn, err := net.Dial("tcp", p.host)
+	var conn net.Conn
+	var err error
+	if p.secure() {
+		conn, err = tls.Dial("tcp", p.host, &tls.Config{InsecureSkipVerify: true, NextProtos: protocols})
+	} else {
+		conn, err = net.Dial("tcp", p.host)
+	}
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// request sends what wstest.Handshake makes of the edits to /ws, and returns the
+// answer and the connection.
+func (p *running) request(edits ...string) (*client, *http.Response) {
+	p.t.Helper()
+	conn := p.dial()
 	conn.SetDeadline(time.Now().Add(wstest.Patience))
 	text := wstest.Handshake(append([]string{"/ws", "Host: " + p.host}, edits...)...)
 	if _, err := io.WriteString(conn, text); err != nil {
@@ -102,11 +131,46 @@ func (p *running) request(edits ...string) (*client, *http.Response) {
 // connect makes a connection that has not joined.
 func (p *running) connect() *client {
 	p.t.Helper()
-	c, resp := p.request("Origin: http://"+p.host, "Sec-WebSocket-Protocol: chat.v1")
+	if p.http2 {
+		return p.connectHTTP2()
+	}
+	c, resp := p.request("Origin: "+p.origin, "Sec-WebSocket-Protocol: chat.v1")
 	if resp.StatusCode != http.StatusSwitchingProtocols || resp.Header.Get("Sec-WebSocket-Protocol") != "chat.v1" {
 		p.t.Fatalf("got %s, subprotocol %q", resp.Status, resp.Header.Get("Sec-WebSocket-Protocol"))
 	}
 	return c
+}
+
+// connectHTTP2 is connect by extended CONNECT.
+func (p *running) connectHTTP2() *client {
+	p.t.Helper()
+	h, err := wstest.HTTP2(p.dial("h2"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(h.Close)
+	s, err := h.Open(false, ":method: CONNECT", ":protocol: websocket", ":scheme: https", ":path: /ws", ":authority: "+p.host,
+		"origin: "+p.origin, "sec-websocket-version: 13", "sec-websocket-protocol: chat.v1")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	s.SetDeadline(time.Now().Add(wstest.Patience))
+	status, header, err := s.Response()
+	if err != nil || status != http.StatusOK || header.Get("Sec-WebSocket-Protocol") != "chat.v1" {
+		p.t.Fatalf("status %d, subprotocol %q, %v", status, header.Get("Sec-WebSocket-Protocol"), err)
+	}
+	return &client{wstest.NewPeer(p.t, alone{s, h}, nil), p.t}
+}
+
+// alone is a stream that has its connection to itself.
+type alone struct {
+	*wstest.H2Stream
+	connection *wstest.H2
+}
+
+func (a alone) Close() error {
+	defer a.connection.Close()
+	return a.H2Stream.Close()
 }
 
 // join makes a connection, joins, and returns the welcome.
@@ -154,8 +218,35 @@ func (c *client) expectEnd(code int, reason string) {
 	c.Close()
 }
 
-func TestChat(t *testing.T) {
-	p := start(t)
+// onEach runs a test over all that carries WebSockets. The program logs which it was.
+func onEach(t *testing.T, test func(t *testing.T, p *running)) {
+	for _, over := range []struct {
+		name, scheme, protocol string
+		args                   []string
+	}{
+		{"tcp", "http", "HTTP/1.1", nil},
+		{"tls", "https", "HTTP/1.1", []string{"-tls"}},
+		{"http2", "https", "HTTP/2.0", []string{"-tls"}},
+	} {
+		t.Run(over.name, func(t *testing.T) {
+			p := start(t, over.args...)
+			p.http2 = over.protocol == "HTTP/2.0"
+			if p.origin != over.scheme+"://"+p.host {
+				t.Errorf("listens on %s", p.origin)
+			}
+			test(t, p)
+			for line := range strings.SplitSeq(strings.TrimSpace(p.stop()), "\n") {
+				if !strings.Contains(line, ": "+over.protocol+": websocket: ") {
+					t.Errorf("logged: %q", line)
+				}
+			}
+		})
+	}
+}
+
+func TestChat(t *testing.T) { onEach(t, testChat) }
+
+func testChat(t *testing.T, p *running) {
 	before := time.Now().Truncate(time.Second)
 	ann, welcome := p.join(" Ann ")
 	if welcome.Name != "Ann" || fmt.Sprint(welcome.People) != "[Ann]" || len(welcome.Messages) != 0 {
@@ -189,19 +280,23 @@ func TestChat(t *testing.T) {
 	if m := ann.next("people"); fmt.Sprint(m.People) != "[Ann]" {
 		t.Errorf("Ann got %+v", m)
 	}
-	_, welcome = p.join("Cleo")
+	cleo, welcome := p.join("Cleo")
+	defer cleo.Close()
 	if len(welcome.Messages) != 2 || welcome.Messages[0].Text != "hello" || welcome.Messages[1].ID != 2 {
 		t.Errorf("Cleo got %+v", welcome)
 	}
 	ann.next("people")
 	ann.CloseAtOnce()
-	if _, welcome = p.join("Dai"); welcome.Name != "Dai" {
+	dai, welcome := p.join("Dai")
+	defer dai.Close()
+	if welcome.Name != "Dai" {
 		t.Errorf("Dai got %+v", welcome)
 	}
 }
 
-func TestEnds(t *testing.T) {
-	p := start(t)
+func TestEnds(t *testing.T) { onEach(t, testEnds) }
+
+func testEnds(t *testing.T, p *running) {
 	for _, tt := range violations {
 		t.Run(tt.name, func(t *testing.T) {
 			c := p.connect()
@@ -274,8 +369,9 @@ func TestHandshake(t *testing.T) {
 	}
 }
 
-func TestShutdown(t *testing.T) {
-	p := start(t)
+func TestShutdown(t *testing.T) { onEach(t, testShutdown) }
+
+func testShutdown(t *testing.T, p *running) {
 	stranger := p.connect()
 	ann, _ := p.join("Ann")
 	bob, _ := p.join("Bob")
@@ -308,12 +404,13 @@ func TestPeople(t *testing.T) {
 // get requests a page, with a connection of its own.
 func (p *running) get(method, path string) (*http.Response, string) {
 	p.t.Helper()
-	req, err := http.NewRequest(method, "http://"+p.host+path, nil)
+	req, err := http.NewRequest(method, p.origin+path, nil)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	req.Close = true
-	client := &http.Client{Transport: &http.Transport{}, Timeout: wstest.Patience}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport, Timeout: wstest.Patience}
 	resp, err := client.Do(req)
 	if err != nil {
 		p.t.Fatal(err)
@@ -327,12 +424,16 @@ func (p *running) get(method, path string) (*http.Response, string) {
 }
 
 func TestPage(t *testing.T) {
-	p := start(t)
+	t.Run("HTTP/1.1", func(t *testing.T) { testPage(t, start(t), "HTTP/1.1") })
+	t.Run("HTTP/2.0", func(t *testing.T) { testPage(t, start(t, "-tls"), "HTTP/2.0") })
+}
+
+func testPage(t *testing.T, p *running, protocol string) {
 	nonces := make(map[string]bool)
 	for range 2 {
 		resp, body := p.get("GET", "/?name=Ann")
-		if got := resp.Header.Get("Content-Type"); resp.StatusCode != http.StatusOK || got != "text/html; charset=utf-8" {
-			t.Errorf("%s, Content-Type %q", resp.Status, got)
+		if got := resp.Header.Get("Content-Type"); resp.StatusCode != http.StatusOK || resp.Proto != protocol || got != "text/html; charset=utf-8" {
+			t.Errorf("%s %s, Content-Type %q", resp.Proto, resp.Status, got)
 		}
 		csp := resp.Header.Get("Content-Security-Policy")
 		m := regexp.MustCompile(`^default-src 'none'; script-src 'nonce-(\w+)'; style-src 'nonce-(\w+)'; connect-src 'self'; `).FindStringSubmatch(csp)
@@ -379,6 +480,41 @@ func TestOtherRequests(t *testing.T) {
 	} {
 		if resp, _ := p.get(tt.method, tt.path); resp.StatusCode != tt.status {
 			t.Errorf("%s %s: %s, want %d", tt.method, tt.path, resp.Status, tt.status)
+		}
+	}
+}
+
+// TestOffered: what is said about HTTP/2 is what the server does.
+func TestOffered(t *testing.T) {
+	p := start(t, "-tls")
+	if want := "the certificate is self-signed; WebSockets may use HTTP/1.1 and HTTP/2 (extended CONNECT is offered)\n"; p.note != want {
+		t.Errorf("says %q, want %q", p.note, want)
+	}
+	p.connectHTTP2().Close()
+	p.stop()
+	t.Setenv("GODEBUG", "http2xconnect=0")
+	if got := start(t, "-tls").note; !strings.Contains(got, "self-signed; WebSockets use HTTP/1.1 (GODEBUG=http2xconnect=1 in the environment ") {
+		t.Errorf("without the setting it says %q", got)
+	}
+}
+
+// TestCertificate: it is good for this machine, and for the name of -addr.
+func TestCertificate(t *testing.T) {
+	for _, host := range []string{"localhost", "chat.example", "192.0.2.7"} {
+		cert, err := selfSigned(host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaf, err := x509.ParseCertificate(cert.Certificate[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		trusted := x509.NewCertPool()
+		trusted.AddCert(leaf)
+		for _, name := range []string{"localhost", "127.0.0.1", "::1", host} {
+			if _, err := leaf.Verify(x509.VerifyOptions{Roots: trusted, DNSName: name}); err != nil {
+				t.Errorf("for %s: %v", host, err)
+			}
 		}
 	}
 }
