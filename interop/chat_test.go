@@ -2,6 +2,7 @@ package interop
 
 import (
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -38,6 +39,29 @@ func talk(t *testing.T, rawURL string) {
 	ben.close() // his people are told
 	ann.until(areHere("Ann"))
 	ann.close()
+}
+
+// TestChatHTTP2: pages that came over HTTP/2 chat over it, and over HTTP/1.1 if that is
+// all that is offered to them.
+func TestChatHTTP2(t *testing.T) {
+	for godebug, protocol := range map[string]string{
+		withConnect:       "HTTP/2.0",
+		"http2xconnect=0": "HTTP/1.1",
+	} {
+		t.Run(godebug, func(t *testing.T) {
+			t.Parallel()
+			server := startExampleWith(t, []string{"GODEBUG=" + godebug}, "chat", "-tls")
+			talk(t, server.url.String())
+			server.signal(syscall.SIGINT)
+			if err := server.wait(); err != nil {
+				t.Errorf("the server ended with %v", err)
+			}
+			ended := regexp.MustCompile(`: (HTTP/\S+): `).FindAllStringSubmatch(server.output.String(), -1)
+			if len(ended) != 2 || ended[0][1] != protocol || ended[1][1] != protocol {
+				t.Errorf("connections have ended over %q, want two over %s", ended, protocol)
+			}
+		})
+	}
 }
 
 // joinChat opens the page in a new tab and joins.

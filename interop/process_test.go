@@ -168,8 +168,15 @@ type example struct {
 // startExample runs an example on a free port, or where args say.
 func startExample(t *testing.T, name string, args ...string) *example {
 	t.Helper()
-	args = append([]string{"-addr", "127.0.0.1:0"}, args...)
-	e := &example{process: start(t, exec.Command(programs+name, args...))}
+	return startExampleWith(t, nil, name, args...)
+}
+
+// startExampleWith is startExample with settings in the environment.
+func startExampleWith(t *testing.T, env []string, name string, args ...string) *example {
+	t.Helper()
+	cmd := exec.Command(programs+name, append([]string{"-addr", "127.0.0.1:0"}, args...)...)
+	cmd.Env = append(os.Environ(), env...)
+	e := &example{process: start(t, cmd)}
 	u, err := url.Parse(e.await(`listening on (\S+)\n`)[1])
 	if err != nil {
 		t.Fatal(err)
