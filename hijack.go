@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -194,6 +195,8 @@ type hijacked struct {
 	net.Conn
 	early      []byte          // to be read first
 	descriptor syscall.RawConn // nil: reads do not go straight to one
+	records    bool            // it is TLS, which keeps what a Read leaves of a record
+	hungry     bool            // and the last read did leave something, or nearly
 }
 
 func (s *hijacked) init(conn net.Conn, early []byte) {
@@ -202,6 +205,7 @@ func (s *hijacked) init(conn net.Conn, early []byte) {
 		// Without one, if ever, it is read like any other connection.
 		s.descriptor, _ = conn.(syscall.Conn).SyscallConn()
 	}
+	_, s.records = conn.(*tls.Conn)
 }
 
 func (s *hijacked) Read(p []byte) (int, error) {
@@ -254,7 +258,7 @@ func (s *hijacked) Abort() error {
 
 func (s *hijacked) Descriptor() syscall.RawConn { return s.descriptor }
 
-func (s *hijacked) Lends() bool { return s.descriptor != nil }
+func (s *hijacked) Lends() bool { return s.descriptor != nil || s.records }
 
 func (s *hijacked) ReadBuffer(wait bool) (*buffer, int, error) {
 	if len(s.early) > 0 {
@@ -262,11 +266,42 @@ func (s *hijacked) ReadBuffer(wait bool) (*buffer, int, error) {
 		n, err := s.Read(b[:])
 		return b, n, err
 	}
+	if s.descriptor == nil {
+		return s.readRecord()
+	}
 	p, n, err := netpoll.ReadBuffer(s.descriptor, pool{}, wait)
 	if err != nil {
 		return nil, 0, s.readError(err)
 	}
 	return (*buffer)(p), n, nil
+}
+
+// smallest is how much room there is for what comes, where something has to be there
+// before. If that was not enough, a buffer of the pool takes the rest.
+const smallest = 512
+
+var small = sync.Pool{New: func() any { return new([smallest]byte) }}
+
+// readRecord is ReadBuffer on TLS, which needs room to wait.
+func (s *hijacked) readRecord() (b *buffer, n int, err error) {
+	if s.hungry {
+		b = buffers.Get().(*buffer)
+		n, err = s.Conn.Read(b[:])
+		s.hungry = n == bufferSize
+	} else {
+		p := small.Get().(*[smallest]byte)
+		defer small.Put(p)
+		n, err = s.Conn.Read(p[:])
+		if s.hungry = n == smallest; n > 0 {
+			b = buffers.Get().(*buffer)
+			copy(b[:], p[:n])
+		}
+	}
+	if n == 0 && b != nil {
+		buffers.Put(b)
+		b = nil
+	}
+	return b, n, err
 }
 
 func (s *hijacked) TryRead(p []byte) (int, error) {

@@ -43,7 +43,7 @@ type stream interface {
 	Lends() bool
 
 	// ReadBuffer is like Read, to a buffer from the pool. While it waits it needs
-	// none. If it is not to wait, it returns netpoll.ErrNotReady when there is
+	// none, or a small one. If it is not to wait, it returns netpoll.ErrNotReady when there is
 	// nothing to read yet.
 	ReadBuffer(wait bool) (*buffer, int, error)
 

@@ -207,15 +207,11 @@ func (in *inlet) init(body io.ReadCloser) {
 	})
 }
 
-// smallest is how much a pump reads while it waits. If that was not all, a buffer of
-// the pool takes the rest.
-const smallest = 512
-
 // pump reads the body until it ends, or nobody wants it any more.
 func (in *inlet) pump() {
-	small := make([]byte, smallest)
+	little := make([]byte, smallest)
 	for full, more := false, true; more; {
-		p, big := small, (*buffer)(nil)
+		p, big := little, (*buffer)(nil)
 		if full {
 			big = buffers.Get().(*buffer)
 			p = big[:]

@@ -24,11 +24,11 @@ const (
 	hashBits     = 13
 
 	// Only some positions can be found: of the dictionary, which is read for
-	// each message anew, every fourth of its end, and few of what is older.
+	// each message anew, every third of its end, and few of what is older.
 	// Where a match began earlier than the position that was found, it is
 	// extended back.
 	recent    = 4 << 10
-	dictStep  = 4
+	dictStep  = 3
 	olderStep = 16
 	matchStep = 4
 
