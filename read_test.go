@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -617,4 +618,30 @@ func TestSetMaxMessageSizeWhileReading(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+// TestReadRecords: over TLS, who waits has room for 512 bytes at first. Messages come
+// whole, however many are in a record and wherever one is full.
+func TestReadRecords(t *testing.T) {
+	const first, buffer = 512, 18 << 10
+	for _, sizes := range [][]int{
+		{first - 9}, {first - 8}, {first - 7}, {first - 8, first - 8},
+		{first - 8, buffer - 8}, {first - 8, buffer - 8, 1}, {1, 100, 400, 1}, slices.Repeat([]int{50}, 300),
+	} {
+		c, p := wstest.TLS(t, nil)
+		var sent []byte
+		for i, size := range sizes {
+			sent = append(sent, wstest.Frame(frame.Binary, true, bytes.Repeat([]byte{byte(i)}, size))...)
+		}
+		go p.Send(sent...)
+		for i, size := range sizes {
+			if _, got, err := c.Read(t.Context()); err != nil || !bytes.Equal(got, bytes.Repeat([]byte{byte(i)}, size)) {
+				t.Fatalf("%d: message %d: got %d bytes, error %v", sizes, i, len(got), err)
+			}
+		}
+		p.Close()
+		if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != websocket.CloseAbnormal {
+			t.Errorf("%d: at the end: %v", sizes, err)
+		}
+	}
 }

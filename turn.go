@@ -54,9 +54,6 @@ func (t *turn) lock(ctx context.Context, done <-chan struct{}) bool {
 		return true
 	}
 	mine := t.queueUp()
-	if mine == nil {
-		return true
-	}
 	select {
 	case <-mine:
 		return true
@@ -66,7 +63,7 @@ func (t *turn) lock(ctx context.Context, done <-chan struct{}) bool {
 	return !t.line.Load().leave(mine)
 }
 
-// queueUp returns what to wait for, or nil if the turn was free after all.
+// queueUp returns what to wait for, which is there if the turn was free after all.
 func (t *turn) queueUp() chan struct{} {
 	l := t.line.Load()
 	if l == nil {
@@ -77,7 +74,7 @@ func (t *turn) queueUp() chan struct{} {
 	defer l.mu.Unlock()
 	for {
 		if t.tryLock() {
-			return nil
+			return *given
 		}
 		if t.state.Load() == turnWanted || t.state.CompareAndSwap(turnTaken, turnWanted) {
 			break

@@ -76,7 +76,7 @@ func TestTurnGiven(t *testing.T) {
 		t.Error("left with the turn")
 	}
 	turn.unlock()
-	if turn.queueUp() != nil {
+	if turn.queueUp() != *given {
 		t.Error("waits for a turn that is free")
 	}
 }
