@@ -217,12 +217,7 @@ func (s *Server) DialHTTP2() *H2 {
 // Open opens a stream with an extended CONNECT, behind which the client sends early.
 func (s *Server) Open(h *H2, early ...byte) *H2Stream {
 	s.t.Helper()
-	fields := []string{":method: CONNECT", ":protocol: websocket", ":scheme: http", ":authority: " + HandshakeHost, ":path: /chat", "sec-websocket-version: 13"}
-	for _, field := range offer(s.opts) {
-		name, value, _ := strings.Cut(field, ":")
-		fields = append(fields, strings.ToLower(name)+":"+value)
-	}
-	stream, err := h.Open(false, fields...)
+	stream, err := h.Open(false, ConnectFields("/chat", offer(s.opts)...)...)
 	if err == nil && len(early) > 0 {
 		_, err = stream.Write(early)
 	}
@@ -230,6 +225,17 @@ func (s *Server) Open(h *H2, early ...byte) *H2Stream {
 		s.t.Fatal(err)
 	}
 	return stream
+}
+
+// ConnectFields returns the fields of an extended CONNECT (RFC 8441, section 5), for
+// [H2.Open].
+func ConnectFields(path string, more ...string) []string {
+	fields := []string{":method: CONNECT", ":protocol: websocket", ":scheme: https", ":authority: " + HandshakeHost, ":path: " + path, "sec-websocket-version: 13"}
+	for _, line := range more {
+		name, value, _ := strings.Cut(line, ":")
+		fields = append(fields, strings.ToLower(name)+":"+value)
+	}
+	return fields
 }
 
 func (s *Server) response(stream *H2Stream) {
