@@ -29,25 +29,34 @@ import (
 // inHTTP2 runs a test in a bubble, with a connection of HTTP/2 to a server of net/http.
 func inHTTP2(t *testing.T, server *http.Server, test func(t *testing.T, h *wstest.H2)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		ours, theirs := wstest.Pipe(0)
-		l := &oneConn{conn: make(chan net.Conn, 1)}
-		l.conn <- ours
-		server.ErrorLog = log.New(io.Discard, "", 0)
-		server.Protocols = new(http.Protocols)
-		server.Protocols.SetUnencryptedHTTP2(true)
-		go server.Serve(l)
-		defer server.Close()
-		h, err := wstest.HTTP2(theirs)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer h.Close()
-		if !h.ExtendedConnect() {
-			t.Fatal("extended CONNECT is not offered")
-		}
-		test(t, h)
-	})
+	synctest.Test(t, func(t *testing.T) { test(t, speakHTTP2(t, serveOnce(t, server, 0))) })
+}
+
+// serveOnce has server serve a single connection, through a Pipe that holds size bytes
+// each way, and returns the client's end of it.
+func serveOnce(t *testing.T, server *http.Server, size int) net.Conn {
+	ours, theirs := wstest.Pipe(size)
+	l := &oneConn{conn: make(chan net.Conn, 1)}
+	l.conn <- ours
+	server.ErrorLog = log.New(io.Discard, "", 0)
+	server.Protocols = new(http.Protocols)
+	server.Protocols.SetUnencryptedHTTP2(true)
+	go server.Serve(l)
+	t.Cleanup(func() { server.Close() })
+	return theirs
+}
+
+func speakHTTP2(t *testing.T, conn net.Conn) *wstest.H2 {
+	t.Helper()
+	h, err := wstest.HTTP2(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Close)
+	if !h.ExtendedConnect() {
+		t.Fatal("extended CONNECT is not offered")
+	}
+	return h
 }
 
 // oneConn is a listener to which somebody connects once.
@@ -73,8 +82,7 @@ func (l *oneConn) Addr() net.Addr { return &net.TCPAddr{} }
 // tryHTTP2 asks for a WebSocket over h, and returns what came of it.
 func tryHTTP2(t *testing.T, h *wstest.H2, path string) (*wstest.Peer, *wstest.H2Stream, int, error) {
 	t.Helper()
-	s, err := h.Open(false, ":method: CONNECT", ":protocol: websocket", ":scheme: http", ":path: "+path, ":authority: "+wstest.HandshakeHost,
-		"sec-websocket-version: 13")
+	s, err := h.Open(false, wstest.ConnectFields(path)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -101,7 +101,7 @@ func handling(t *testing.T, opts *websocket.Options, do func(c *websocket.Conn))
 }
 
 // echoing is a handler with a loop of its own.
-func echoing(t *testing.T, opts *websocket.Options) http.HandlerFunc {
+func echoHandler(t *testing.T, opts *websocket.Options) http.HandlerFunc {
 	return handling(t, opts, func(c *websocket.Conn) {
 		defer c.CloseNow()
 		for m := range c.Messages(context.Background()) {
@@ -297,7 +297,7 @@ func TestHTTP2NoWindow(t *testing.T) {
 // TestHTTP2Many: many on one connection, of which one takes nothing. By its default,
 // net/http lets what comes on one stream use up the room of all.
 func TestHTTP2Many(t *testing.T) {
-	s := serveStreams(t, echoing(t, &websocket.Options{WriteTimeout: -1}), func(s *http.Server) {
+	s := serveStreams(t, echoHandler(t, &websocket.Options{WriteTimeout: -1}), func(s *http.Server) {
 		s.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: 64 << 10}
 	})
 	h := s.dial()
@@ -327,43 +327,6 @@ func TestHTTP2Many(t *testing.T) {
 	all.Wait()
 	stalled.Close()
 	<-flood
-}
-
-// TestHTTP2Shutdown: http.Server.Shutdown tells the client to open no more streams, and
-// waits for those there are. To end these is the Group's.
-func TestHTTP2Shutdown(t *testing.T) {
-	group := new(websocket.Group)
-	s := serveStreams(t, echoing(t, &websocket.Options{Group: group}))
-	h := s.dial()
-	p, _ := peerOn(t, h)
-	server := async(func() error { return s.Config.Shutdown(context.Background()) })
-	select {
-	case <-h.GoneAway():
-	case <-time.After(wstest.Patience):
-		t.Fatal("no GOAWAY")
-	}
-	checkEcho(p, "still here")
-	if _, err := h.Open(false, wstest.ConnectFields("/ws")...); err == nil {
-		t.Error("the client may open another stream")
-	}
-	select {
-	case err := <-server:
-		t.Errorf("Shutdown of the server has not waited: %v", err)
-	default:
-	}
-	members := async(func() error {
-		_, err := group.Shutdown(context.Background())
-		return err
-	})
-	p.ExpectClose(1001, goingAway)
-	p.SendClose(1001, "")
-	p.ExpectEOF()
-	if err := <-members; err != nil {
-		t.Errorf("Shutdown of the group: %v", err)
-	}
-	if err := <-server; err != nil {
-		t.Errorf("Shutdown of the server: %v", err)
-	}
 }
 
 // TestHTTP2Serves: to serve a connection is to stay until it has ended, with a Poller,
@@ -499,44 +462,6 @@ func TestHTTP2LateWrite(t *testing.T) {
 	}
 }
 
-// TestHTTP2Pattern: a pattern for GET answers an extended CONNECT before the handler is
-// asked. One without a method does not, nor one for CONNECT.
-func TestHTTP2Pattern(t *testing.T) {
-	mux := http.NewServeMux()
-	echo := echoing(t, nil)
-	mux.Handle("GET /get", echo)
-	mux.Handle("/all", echo)
-	mux.Handle("GET /both", echo)
-	mux.Handle("CONNECT /both", echo)
-	h := serveStreams(t, mux).dial()
-	for path, want := range map[string]int{"/get": 405, "/all": 200, "/both": 200} {
-		stream, status := ask(t, h, path)
-		if status != want {
-			t.Errorf("%s: got %d, want %d", path, status, want)
-		}
-		if status == 200 {
-			checkEcho(wstest.NewPeer(t, stream, nil), path)
-		}
-		stream.Close()
-	}
-}
-
-// TestHTTP2MaxBytes: the limit of http.MaxBytesHandler is on the whole connection.
-func TestHTTP2MaxBytes(t *testing.T) {
-	ended := make(chan error, 1)
-	s := serveStreams(t, http.MaxBytesHandler(handling(t, nil, func(c *websocket.Conn) {
-		ended <- c.Serve(newWitness(t))
-	}), 100))
-	p, stream := peerOn(t, s.dial())
-	checkEcho(p, strings.Repeat("x", 50))
-	p.SendText(strings.Repeat("x", 50))
-	err := <-ended
-	if e, ok := errors.AsType[*http.MaxBytesError](err); !ok || e.Limit != 100 || websocket.CloseStatus(err) != websocket.CloseAbnormal {
-		t.Errorf("got %v, want the error of the limit", err)
-	}
-	checkReset(t, stream)
-}
-
 // TestHTTP2ContextOfMiddleware: a context that middleware has ended is the end of the
 // connection, with nobody left waiting, not even for a client that takes nothing.
 func TestHTTP2ContextOfMiddleware(t *testing.T) {
@@ -564,71 +489,6 @@ func TestHTTP2ContextOfMiddleware(t *testing.T) {
 	}
 }
 
-// bubbleServer serves server in a bubble, over a Pipe that holds size bytes each way,
-// and returns the client's end of it.
-func bubbleServer(t *testing.T, server *http.Server, size int) net.Conn {
-	end, client := wstest.Pipe(size)
-	l := &oneConn{conns: make(chan net.Conn, 1)}
-	l.conns <- end
-	server.Protocols = new(http.Protocols)
-	server.Protocols.SetUnencryptedHTTP2(true)
-	server.ErrorLog = log.New(io.Discard, "", 0)
-	go server.Serve(l)
-	t.Cleanup(func() { server.Close() })
-	return client
-}
-
-func speakHTTP2(t *testing.T, conn net.Conn) *wstest.H2 {
-	t.Helper()
-	h, err := wstest.HTTP2(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(h.Close)
-	return h
-}
-
-// oneConn is a listener for one connection.
-type oneConn struct {
-	conns chan net.Conn
-	close sync.Once
-}
-
-func (l *oneConn) Accept() (net.Conn, error) {
-	if c, ok := <-l.conns; ok {
-		return c, nil
-	}
-	return nil, net.ErrClosed
-}
-
-func (l *oneConn) Close() error {
-	l.close.Do(func() { close(l.conns) })
-	return nil
-}
-
-func (l *oneConn) Addr() net.Addr { return new(net.TCPAddr) }
-
-// TestHTTP2ServerTimeouts: those of the http.Server are for requests.
-func TestHTTP2ServerTimeouts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := speakHTTP2(t, bubbleServer(t, &http.Server{
-			Handler:           echoing(t, &websocket.Options{KeepAlive: -1}),
-			ReadTimeout:       time.Second,
-			ReadHeaderTimeout: time.Second,
-			WriteTimeout:      time.Second,
-			IdleTimeout:       time.Second,
-		}, 0))
-		p, _ := peerOn(t, h)
-		for range 3 {
-			time.Sleep(time.Hour)
-			checkEcho(p, "still here")
-		}
-		p.SendClose(1000, "")
-		p.ExpectClose(1000, "")
-		p.ExpectEOF()
-	})
-}
-
 // deafConn can be made to read nothing.
 type deafConn struct {
 	net.Conn
@@ -648,7 +508,7 @@ func (c *deafConn) Read(p []byte) (int, error) {
 func TestHTTP2DeafConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		written := make(chan error)
-		client := &deafConn{end: make(chan struct{}), Conn: bubbleServer(t, &http.Server{
+		client := &deafConn{end: make(chan struct{}), Conn: serveOnce(t, &http.Server{
 			HTTP2: &http.HTTP2Config{WriteByteTimeout: time.Minute},
 			Handler: handling(t, &websocket.Options{WriteTimeout: time.Second}, func(c *websocket.Conn) {
 				defer c.CloseNow()
