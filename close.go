@@ -50,7 +50,8 @@ func (c *Conn) Close(ctx context.Context, code CloseCode, reason string) error {
 // CloseNow closes the transport and waits for nobody: no close frame is sent,
 // and the peer sees CloseAbnormal. After the end of the connection it does
 // nothing, so a handler may begin with "defer c.CloseNow()". The error is that
-// of closing the transport.
+// of closing the transport. Over HTTP/2 and HTTP/3 it cuts off a write that is under way,
+// and waits until it has returned.
 func (c *Conn) CloseNow() error {
 	c.settle(&CloseError{Code: CloseAbnormal, Sent: true, Err: net.ErrClosed})
 	// A graceful end may be under way, and waiting. Or it is over.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -68,38 +69,38 @@ type inflation struct {
 }
 
 // feed takes the next piece of a compressed message.
-func (in *inflation) feed(ev proto.Event) {
+func (in *inflation) feed(ev *proto.Event) {
 	if in.inflater == nil {
 		in.inflater = deflate.NewInflater(in.window, in.bits)
 	}
-	in.event, in.pending, in.tail = ev, true, false
+	in.event, in.pending, in.tail = *ev, true, false
 }
 
-// next returns what the next part of the piece under way decompresses to, and
-// nothing at the end of the piece. The Payload is valid until the next call.
-func (in *inflation) next() (proto.Event, error) {
+// next sets ev to what the next part of the piece under way decompresses to, and
+// to nothing at the end of the piece. The Payload is valid until the next call.
+func (in *inflation) next(ev *proto.Event) error {
 	for {
 		out, n, err := in.inflater.Next(in.event.Payload)
 		if err != nil {
-			return proto.Event{}, err
+			return err
 		}
 		in.event.Payload = in.event.Payload[n:]
-		ev := in.event
+		*ev = in.event
 		ev.Payload = out
 		switch {
 		case len(out) > 0:
 			ev.FrameEnd, ev.MessageEnd = false, false
-			return ev, nil
+			return nil
 		case ev.MessageEnd && !in.tail:
 			// "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the
 			// payload of the message" (RFC 7692, section 7.2.2)
 			in.event.Payload, in.tail = tail, true
 			continue
 		case ev.MessageEnd && !in.inflater.Done():
-			return ev, errTruncated
+			return errTruncated
 		}
 		in.pending = false
-		return ev, nil
+		return nil
 	}
 }
 
@@ -124,22 +125,21 @@ func (in *inflation) drop() {
 	in.inflater, in.event, in.pending = nil, proto.Event{}, false
 }
 
-// inflate returns the next event of the compressed piece under way. To the limit, to
-// UTF-8 and to the caller, a message is what it decompresses to.
-func (c *Conn) inflate(ctx context.Context) (proto.Event, error) {
+// inflate sets ev to the next event of the compressed piece under way. To the limit,
+// to UTF-8 and to the caller, a message is what it decompresses to.
+func (c *Conn) inflate(ctx context.Context, ev *proto.Event) error {
 	c.rd.recv.Max = uint64(c.maxMessage.Load())
 	in := c.rd.inflation
-	ev, err := in.next()
-	if err != nil {
-		return proto.Event{}, c.violated(ctx, fmt.Errorf("%w: %w", proto.ErrDeflate, err))
+	if err := in.next(ev); err != nil {
+		return c.violated(ctx, fmt.Errorf("%w: %w", proto.ErrDeflate, err))
 	}
 	if v := c.rd.recv.Inflated(ev.Type, ev.Payload, ev.MessageEnd); v != nil {
-		return proto.Event{}, c.violated(ctx, v)
+		return c.violated(ctx, v)
 	}
 	if ev.MessageEnd {
 		in.end()
 	}
-	return ev, nil
+	return nil
 }
 
 // deflation compresses what a connection sends. It is of whoever has the turn
@@ -196,7 +196,9 @@ var packed = sync.Pool{New: func() any { return new([]byte) }}
 // pack returns what the frame of a message with p is to hold, behind what is in dict,
 // and in scratch if it is compressed: it is not if that makes it no smaller.
 func (d *deflation) pack(scratch *[]byte, dict, p []byte) (payload []byte, compressed bool, err error) {
-	b, err := d.compress((*scratch)[:0], dict, p)
+	// Room for it is made here, where the stack is not deep yet.
+	*scratch = slices.Grow((*scratch)[:0], len(p)+len(p)/64+64)
+	b, err := d.compress(*scratch, dict, p)
 	if err != nil {
 		return p, false, err
 	}

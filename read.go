@@ -394,8 +394,7 @@ func (c *Conn) parse(ctx context.Context, ev *proto.Event) (err error) {
 	rd := &c.rd
 	for {
 		if rd.inflating() {
-			*ev, err = c.inflate(ctx)
-			return err
+			return c.inflate(ctx, ev)
 		}
 		var b []byte
 		if rd.buf != nil {
@@ -408,7 +407,7 @@ func (c *Conn) parse(ctx context.Context, ev *proto.Event) (err error) {
 		case v != nil:
 			return c.violated(ctx, v)
 		case ev.Compressed:
-			rd.inflation.feed(*ev)
+			rd.inflation.feed(ev)
 			continue
 		case ev.Kind == proto.Control:
 			return c.control(ctx, ev)

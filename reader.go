@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"sync/atomic"
+
+	"github.com/airlock-go/websocket/internal/proto"
 )
 
 // Reader returns the next message as a stream. ctx bounds Reader and every Read
@@ -86,7 +88,8 @@ func (m *messageReader) read(p []byte) (int, error) {
 	n := copy(p, rd.piece)
 	rd.piece = rd.piece[n:]
 	for len(rd.piece) == 0 && rd.inflating() {
-		ev, err := c.inflate(m.ctx)
+		var ev proto.Event
+		err := c.inflate(m.ctx, &ev)
 		if err != nil {
 			return n, err
 		}
